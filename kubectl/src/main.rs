@@ -1,0 +1,2 @@
+//! minikctl
+fn main() {}
