@@ -88,37 +88,40 @@ pub fn object(kind: &Kind, namespace: Option<&str>, name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn parsed(path: &str) -> Option<(&'static str, Option<String>, Option<String>, Option<String>)> {
-        ResourcePath::parse(path).map(|found| (found.kind.kind, found.namespace, found.name, found.subresource))
+    fn names(path: &str, kind: &str, namespace: Option<&str>, name: Option<&str>, subresource: Option<&str>) {
+        let found = ResourcePath::parse(path).expect(path);
+        assert_eq!(found.kind.kind, kind, "{path}");
+        assert_eq!(found.namespace.as_deref(), namespace, "{path}");
+        assert_eq!(found.name.as_deref(), name, "{path}");
+        assert_eq!(found.subresource.as_deref(), subresource, "{path}");
     }
 
     #[test]
     fn paths_name_what_kubernetes_says_they_name() {
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(parsed("/api/v1/pods"), Some(("Pod", None, None, None)));
-        assert_eq!(
-            parsed("/api/v1/namespaces/a/pods"),
-            Some(("Pod", some("a"), None, None))
+        names("/api/v1/pods", "Pod", None, None, None);
+        names("/api/v1/namespaces/a/pods", "Pod", Some("a"), None, None);
+        names(
+            "/api/v1/namespaces/a/pods/b/log",
+            "Pod",
+            Some("a"),
+            Some("b"),
+            Some("log"),
         );
-        assert_eq!(
-            parsed("/api/v1/namespaces/a/pods/b/log"),
-            Some(("Pod", some("a"), some("b"), some("log")))
+        names("/api/v1/namespaces/a", "Namespace", None, Some("a"), None);
+        names(
+            "/api/v1/namespaces/a/status",
+            "Namespace",
+            None,
+            Some("a"),
+            Some("status"),
         );
-        assert_eq!(
-            parsed("/api/v1/namespaces/a"),
-            Some(("Namespace", None, some("a"), None))
-        );
-        assert_eq!(
-            parsed("/api/v1/namespaces/a/status"),
-            Some(("Namespace", None, some("a"), some("status")))
-        );
-        assert_eq!(
-            parsed("/api/v1/nodes/n/status"),
-            Some(("Node", None, some("n"), some("status")))
-        );
-        assert_eq!(
-            parsed("/apis/coordination.k8s.io/v1/namespaces/a/leases/l"),
-            Some(("Lease", some("a"), some("l"), None))
+        names("/api/v1/nodes/n/status", "Node", None, Some("n"), Some("status"));
+        names(
+            "/apis/coordination.k8s.io/v1/namespaces/a/leases/l",
+            "Lease",
+            Some("a"),
+            Some("l"),
+            None,
         );
     }
 
@@ -132,7 +135,7 @@ mod tests {
             "/apis/v1/pods",
             "api",
         ] {
-            assert_eq!(parsed(path), None, "{path}");
+            assert_eq!(ResourcePath::parse(path), None, "{path}");
         }
     }
 

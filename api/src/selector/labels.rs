@@ -1,12 +1,13 @@
-//! Label and field selectors: `app=web,tier in (a, b),!canary` and `spec.nodeName=n1,status.phase!=Running`.
+//! Label selectors: `app=web,tier in (a, b),!canary`.
 //!
-//! The grammar is apimachinery's `labels.Parse`; a parsed selector only decides, it reads nothing itself.
+//! The grammar is apimachinery's `labels.Parse`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use super::InvalidSelector;
 use crate::names;
 
 /// Which labels an object must have; the empty selector takes everything.
@@ -37,32 +38,6 @@ pub enum Operator {
     Gt(i64),
     /// It is a whole number below this one.
     Lt(i64),
-}
-
-/// The text or structure is no selector.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidSelector {
-    /// The grammar is broken.
-    #[error("unable to parse requirement: found '{found}', expected: {expected}")]
-    Syntax {
-        /// What stands there.
-        found: String,
-        /// What could stand there.
-        expected: &'static str,
-    },
-    /// A key or value that no label can have.
-    #[error("unable to parse requirement: {what} {text:?}: {rule}")]
-    Label {
-        /// `key` or `values`
-        what: &'static str,
-        /// As it stands there.
-        text: String,
-        /// The rule that it breaks.
-        rule: String,
-    },
-    /// An operator that isn't known, or has too many or too few values.
-    #[error("{0:?} is not a valid label selector operator with these values")]
-    Operator(String),
 }
 
 impl Labels {
@@ -267,91 +242,6 @@ fn checked(key: &str, operator: Operator) -> Result<Requirement, InvalidSelector
     })
 }
 
-/// Which fields an object must have; which fields can be asked for is each kind's own matter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields(Vec<FieldRequirement>);
-
-/// One requirement on one field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldRequirement {
-    /// `spec.nodeName`
-    pub path: String,
-    /// The value that it has to have, or may not have.
-    pub value: String,
-    /// It has to have the value; otherwise it may not.
-    pub equal: bool,
-}
-
-impl Fields {
-    /// Reads `a=b,c!=d`; `\,`, `\=` and `\\` stand for themselves.
-    ///
-    /// # Errors
-    /// When a part has no `=`, `==` or `!=`.
-    pub fn parse(text: &str) -> Result<Self, InvalidSelector> {
-        let mut requirements = Vec::new();
-        for part in split_unescaped(text).into_iter().filter(|part| !part.is_empty()) {
-            let (path, value, equal) = if let Some((path, value)) = part.split_once("!=") {
-                (path, value, false)
-            } else if let Some((path, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-                (path, value, true)
-            } else {
-                return Err(InvalidSelector::Syntax {
-                    found: part.to_owned(),
-                    expected: "=, ==, !=",
-                });
-            };
-            requirements.push(FieldRequirement {
-                path: path.trim().to_owned(),
-                value: unescape(value),
-                equal,
-            });
-        }
-        Ok(Self(requirements))
-    }
-
-    /// Whether an object is taken; `field` gives the text of a field, empty when it is absent.
-    #[must_use]
-    pub fn matches(&self, field: impl Fn(&str) -> String) -> bool {
-        self.0
-            .iter()
-            .all(|requirement| (field(&requirement.path) == requirement.value) == requirement.equal)
-    }
-
-    /// The requirements, for those who check which fields are asked for, or use an index.
-    #[must_use]
-    pub fn requirements(&self) -> &[FieldRequirement] {
-        &self.0
-    }
-
-    /// Takes everything.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-fn split_unescaped(text: &str) -> Vec<&str> {
-    let (mut parts, mut start, mut escaped) = (Vec::new(), 0, false);
-    for (index, c) in text.char_indices() {
-        if c == ',' && !escaped {
-            parts.push(&text[start..index]);
-            start = index + 1;
-        }
-        escaped = c == '\\' && !escaped;
-    }
-    parts.push(&text[start..]);
-    parts
-}
-
-fn unescape(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    let mut characters = value.chars();
-    while let Some(c) = characters.next() {
-        out.push(if c == '\\' { characters.next().unwrap_or(c) } else { c });
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -396,26 +286,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn field_selectors_compare_text() {
-        let field = |path: &str| {
-            if path == "spec.nodeName" {
-                "n,1".to_owned()
-            } else {
-                String::new()
-            }
-        };
-        for (text, taken) in [
-            ("", true),
-            ("spec.nodeName=n\\,1", true),
-            ("spec.nodeName!=n2,status.phase=", true),
-            ("status.phase==x", false),
-        ] {
-            assert_eq!(Fields::parse(text).expect(text).matches(field), taken, "{text}");
-        }
-        assert!(Fields::parse("spec.nodeName").is_err());
-    }
-
     proptest! {
         #[test]
         fn what_is_written_reads_the_same(text in "[a-c!=<>(), in5-]{0,24}") {
@@ -426,7 +296,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in ".{0,40}") {
-            let _ = (Labels::parse(&text), Fields::parse(&text));
+            let _ = Labels::parse(&text);
         }
     }
 }
