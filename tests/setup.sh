@@ -9,6 +9,8 @@ needed=(
   docker-registry:docker-registry # the real registry, on loopback
   ip:iproute2                     # network namespaces and a look from outside
   mmdebstrap:mmdebstrap           # the demo's stand-ins for nginx and python
+  modprobe:kmod                   # which kernel modules the machine with cgroup v2 loads
+  qemu-system-x86_64:qemu-system-x86 # that machine
   skopeo:skopeo                   # pushes images into the registry
 )
 

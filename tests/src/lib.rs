@@ -8,6 +8,7 @@ pub mod images;
 pub mod leftovers;
 pub mod registry;
 pub mod run;
+pub mod vm;
 pub mod world;
 
 pub use run::{Output, Run};

@@ -1,0 +1,3 @@
+//! End to end: the real executable as root, on nodes of its own, seen from outside.
+
+mod machine;
