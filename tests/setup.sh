@@ -7,6 +7,7 @@ set -euo pipefail
 needed=(
   busybox:busybox-static          # the root filesystem of most test images
   docker-registry:docker-registry # the real registry, on loopback
+  kubectl:kubernetes-client       # the real kubectl, where none is here
   ip:iproute2                     # network namespaces and a look from outside
   mmdebstrap:mmdebstrap           # the demo's stand-ins for nginx and python
   modprobe:kmod                   # which kernel modules the machine with cgroup v2 loads

@@ -63,7 +63,7 @@ pub fn set_up() {
 }
 
 /// The real kubectls here: the one on PATH and `kubectl.1.27` and the like beside the file that it links to, oldest first.
-/// Empty where there is none: `minikctl` and the API's own answers are then what is tested.
+/// Empty where there is none.
 #[must_use]
 pub fn kubectls() -> Vec<PathBuf> {
     let Some(paths) = env::var_os("PATH") else {
