@@ -1,1 +1,3 @@
-//! runtime
+//! The runtime: our containerd and runc in one. It serves the Container Runtime Interface to the kubelet.
+
+pub mod network;
