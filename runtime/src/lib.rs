@@ -1,1 +1,3 @@
 //! runtime
+pub mod images;
+pub mod sys;
