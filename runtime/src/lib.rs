@@ -1,3 +1,4 @@
 //! runtime
 pub mod images;
+pub mod snapshots;
 pub mod sys;
