@@ -5,4 +5,20 @@
 
 #![allow(unsafe_code, reason = "this module is the project's boundary to raw system calls")]
 
+pub mod capabilities;
+pub mod clone;
+pub mod descriptors;
+pub mod interface;
+pub mod mounts;
+pub mod pidfd;
+pub mod seccomp;
+pub mod signals;
+pub mod terminal;
 pub mod xattr;
+
+use nix::errno::Errno;
+
+/// Turns the raw return value of a syscall into a result, reading errno on -1.
+fn check(value: libc::c_long) -> Result<libc::c_long, Errno> {
+    if value == -1 { Err(Errno::last()) } else { Ok(value) }
+}
