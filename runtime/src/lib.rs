@@ -3,4 +3,5 @@
 pub mod cgroup;
 pub mod launch;
 pub mod oci;
+pub mod shim;
 pub mod sys;
