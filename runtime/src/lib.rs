@@ -7,6 +7,7 @@ pub mod launch;
 pub mod network;
 pub mod oci;
 mod sandbox;
+pub mod shim;
 pub mod snapshots;
 mod state;
 pub mod streaming;
