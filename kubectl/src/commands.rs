@@ -1,0 +1,3 @@
+//! What `minikctl` can be told, a file a verb.
+
+pub mod programs;
