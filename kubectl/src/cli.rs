@@ -12,7 +12,13 @@ pub struct Global {
     pub kubeconfig: Option<PathBuf>,
 
     /// The node on this machine to work with, where there are several.
-    #[arg(long, global = true, env = "MINIK_INSTANCE", value_name = "NAME", help_heading = "Common options")]
+    #[arg(
+        long,
+        global = true,
+        env = "MINIK_INSTANCE",
+        value_name = "NAME",
+        help_heading = "Common options"
+    )]
     pub instance: Option<String>,
 }
 

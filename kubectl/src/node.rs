@@ -33,9 +33,10 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::Global;
 
-pub use instance::{DEFAULT_NAME, Instance, InstanceError, Overrides};
-pub use privilege::{NotRoot, require_root};
+pub use instance::{Instance, InstanceError, Overrides};
+pub use privilege::require_root;
 pub use progress::Progress;
+#[allow(unused_imports, reason = "the demo names them once it is there")]
 pub use up::{Up, UpError, UpOptions, up};
 
 /// What one does with the node itself.
@@ -124,7 +125,11 @@ impl NodeVerb {
             }
             Self::Doctor(arguments) => {
                 let instance = resolve(arguments.overrides, global)?;
-                let running = supervisor::control::status(&instance.supervisor_socket()).await.ok().flatten().is_some();
+                let running = supervisor::control::status(&instance.supervisor_socket())
+                    .await
+                    .ok()
+                    .flatten()
+                    .is_some();
                 let checks = doctor::examine(&instance, running).await;
                 Ok(doctor::show(&checks, arguments.output == Some(Output::Json))?)
             }
@@ -156,14 +161,25 @@ async fn run_up(arguments: UpArgs, global: &Global) -> anyhow::Result<()> {
     let (context, flag) = (&options.instance.context, options.instance.flag());
     let mut out = anstream::stdout().lock();
     if up.already {
-        writeln!(out, "The node is up already; context \"{context}\" is in {}.", up.kubeconfig.display())?;
+        writeln!(
+            out,
+            "The node is up already; context \"{context}\" is in {}.",
+            up.kubeconfig.display()
+        )?;
     } else {
         let took = progress::shown(progress.elapsed());
-        writeln!(out, "The node is up after {took}; context \"{context}\" is in {}.", up.kubeconfig.display())?;
+        writeln!(
+            out,
+            "The node is up after {took}; context \"{context}\" is in {}.",
+            up.kubeconfig.display()
+        )?;
         writeln!(out, "Try: minikctl{flag} apply -f manifests/nginx.yaml")?;
     }
     if !up.current {
-        writeln!(out, "Another context is current; to change: kubectl config use-context {context}")?;
+        writeln!(
+            out,
+            "Another context is current; to change: kubectl config use-context {context}"
+        )?;
     }
     Ok(())
 }
@@ -176,7 +192,9 @@ async fn run_down(arguments: DownArgs, global: &Global) -> anyhow::Result<()> {
         instance,
         purge: arguments.purge,
     };
-    let done = down::down(&options, &Progress::new()).await.context("the node is not entirely down")?;
+    let done = down::down(&options, &Progress::new())
+        .await
+        .context("the node is not entirely down")?;
     let mut out = anstream::stdout().lock();
     match (done.ran, options.purge) {
         (_, true) => writeln!(out, "The node is gone, with its data.")?,

@@ -68,7 +68,10 @@ fn begin(name: &'static str, logs: Logs) -> anyhow::Result<()> {
         // Otherwise a killed supervisor would leave programs behind that hold the ports of those started next.
         prctl::set_pdeathsig(Signal::SIGTERM).context("cannot ask to be told of the supervisor's end")?;
         // It may have ended before that call: then nobody will tell.
-        anyhow::ensure!(nix::unistd::getppid().as_raw() == supervisor, "the supervisor has ended");
+        anyhow::ensure!(
+            nix::unistd::getppid().as_raw() == supervisor,
+            "the supervisor has ended"
+        );
     }
     Ok(())
 }

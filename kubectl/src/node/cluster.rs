@@ -78,7 +78,10 @@ impl Cluster {
         loop {
             // Without a version, a watch begins with what is there (Kubernetes API concepts, "get state and start at any").
             let params = WatchParams::default().fields(&only);
-            let events = nodes.watch(&params, "0").await.map_err(|source| failed(&self.server, source))?;
+            let events = nodes
+                .watch(&params, "0")
+                .await
+                .map_err(|source| failed(&self.server, source))?;
             let mut events = events.boxed();
             while let Some(event) = events.try_next().await.map_err(|source| failed(&self.server, source))? {
                 if let WatchEvent::Added(node) | WatchEvent::Modified(node) = event {
@@ -94,19 +97,29 @@ impl Cluster {
     /// The node, if it has registered.
     pub(super) async fn node(&self) -> Result<Option<Node>, ClusterError> {
         let nodes: Api<Node> = Api::all(self.client.clone());
-        nodes.get_opt(&self.node_name).await.map_err(|source| failed(&self.server, source))
+        nodes
+            .get_opt(&self.node_name)
+            .await
+            .map_err(|source| failed(&self.server, source))
     }
 
     /// All pods.
     pub(super) async fn pods(&self) -> Result<Vec<Pod>, ClusterError> {
         let pods: Api<Pod> = Api::all(self.client.clone());
-        let list = pods.list(&ListParams::default()).await.map_err(|source| failed(&self.server, source))?;
+        let list = pods
+            .list(&ListParams::default())
+            .await
+            .map_err(|source| failed(&self.server, source))?;
         Ok(list.items)
     }
 
     /// The server's version.
     pub(super) async fn version(&self) -> Result<String, ClusterError> {
-        let info = self.client.apiserver_version().await.map_err(|source| failed(&self.server, source))?;
+        let info = self
+            .client
+            .apiserver_version()
+            .await
+            .map_err(|source| failed(&self.server, source))?;
         Ok(info.git_version)
     }
 }
@@ -120,7 +133,11 @@ pub(super) enum Readiness {
 
 /// Its condition `Ready`.
 pub(super) fn readiness(node: &Node) -> Readiness {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let conditions = node
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_deref())
+        .unwrap_or_default();
     match conditions.iter().find(|condition| condition.type_ == "Ready") {
         Some(ready) if ready.status == "True" => Readiness::Ready,
         Some(ready) => Readiness::NotReady(ready.message.clone().unwrap_or_default()),

@@ -64,7 +64,12 @@ impl Check {
         }
     }
 
-    fn warn(name: &'static str, found: impl Into<String>, breaks: impl Into<String>, repair: impl Into<String>) -> Self {
+    fn warn(
+        name: &'static str,
+        found: impl Into<String>,
+        breaks: impl Into<String>,
+        repair: impl Into<String>,
+    ) -> Self {
         Self {
             name,
             found: found.into(),
@@ -74,7 +79,12 @@ impl Check {
         }
     }
 
-    fn fatal(name: &'static str, found: impl Into<String>, breaks: impl Into<String>, repair: impl Into<String>) -> Self {
+    fn fatal(
+        name: &'static str,
+        found: impl Into<String>,
+        breaks: impl Into<String>,
+        repair: impl Into<String>,
+    ) -> Self {
         Self {
             verdict: Verdict::Fatal,
             ..Self::warn(name, found, breaks, repair)
@@ -98,7 +108,10 @@ pub(super) async fn examine(instance: &Instance, running: bool) -> Vec<Check> {
 /// What keeps a node from running here at all: a few milliseconds, nothing leaves the machine.
 pub(super) fn fatal_failures(instance: &Instance) -> Vec<Check> {
     let facts = gather::kernel(instance);
-    decide(&facts).into_iter().filter(|check| check.verdict == Verdict::Fatal).collect()
+    decide(&facts)
+        .into_iter()
+        .filter(|check| check.verdict == Verdict::Fatal)
+        .collect()
 }
 
 /// Shows the checks; returns whether a node can run.

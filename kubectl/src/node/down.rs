@@ -152,8 +152,13 @@ fn unmount_below(dirs: &[&Path]) {
 
 /// Mount points strictly below `dirs`, in the order in which they were mounted: proc_pid_mountinfo(5), fifth field.
 fn mount_points_below(mountinfo: &str, dirs: &[&Path]) -> Vec<PathBuf> {
-    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(|field| PathBuf::from(unescaped(field)));
-    points.filter(|point| dirs.iter().any(|dir| point.starts_with(dir) && point != dir)).collect()
+    let points = mountinfo
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(|field| PathBuf::from(unescaped(field)));
+    points
+        .filter(|point| dirs.iter().any(|dir| point.starts_with(dir) && point != dir))
+        .collect()
 }
 
 /// The kernel writes blanks, tabs, newlines and backslashes as three octal digits.
@@ -201,7 +206,10 @@ mod tests {
 32 22 0:32 / /run/minik/default2/x rw - tmpfs tmpfs rw
 33 22 0:33 / /var/lib/minik/default/kubelet/pods/1/token rw - tmpfs tmpfs rw
 ";
-        let below = mount_points_below(mountinfo, &[Path::new("/run/minik/default"), Path::new("/var/lib/minik/default")]);
+        let below = mount_points_below(
+            mountinfo,
+            &[Path::new("/run/minik/default"), Path::new("/var/lib/minik/default")],
+        );
         assert_eq!(
             below,
             [
@@ -222,9 +230,15 @@ mod tests {
         let instance = Instance::resolve("unmarked", &overrides).expect("resolves");
         fs::create_dir(&instance.data_dir).expect("writable");
         fs::write(instance.data_dir.join("thesis.txt"), "years of work").expect("writable");
-        assert!(matches!(remove(&instance, &instance.data_dir), Err(DownError::NotOurs { .. })));
-        fs::write(instance.data_dir.join("instance.json"), serde_json::to_vec(&instance).expect("plain data"))
-            .expect("writable");
+        assert!(matches!(
+            remove(&instance, &instance.data_dir),
+            Err(DownError::NotOurs { .. })
+        ));
+        fs::write(
+            instance.data_dir.join("instance.json"),
+            serde_json::to_vec(&instance).expect("plain data"),
+        )
+        .expect("writable");
         remove(&instance, &instance.data_dir).expect("it is marked now");
         assert!(!instance.data_dir.exists());
     }

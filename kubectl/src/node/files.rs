@@ -33,7 +33,11 @@ pub(super) fn create_dir(dir: &Path, mode: u32) -> Result<(), FileError> {
         source,
     };
     if let Some(parent) = dir.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(error)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(parent)
+            .map_err(error)?;
     }
     match fs::DirBuilder::new().mode(mode).create(dir) {
         Ok(()) => fs::set_permissions(dir, fs::Permissions::from_mode(mode)).map_err(error),
@@ -67,7 +71,11 @@ pub(super) fn write_if_changed(path: &Path, contents: &[u8], mode: u32) -> Resul
 fn write_new(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     // A leftover of a process with our number that died half way is in nobody's use.
     let _ = fs::remove_file(path);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
     file.write_all(contents)?;
     file.sync_all()
 }

@@ -30,7 +30,11 @@ fn name_of(host: &str) -> String {
         .take(63)
         .collect();
     let name = name.trim_matches(|c| matches!(c, '-' | '.'));
-    if name.is_empty() { "minik".to_owned() } else { name.to_owned() }
+    if name.is_empty() {
+        "minik".to_owned()
+    } else {
+        name.to_owned()
+    }
 }
 
 #[cfg(test)]

@@ -116,7 +116,9 @@ pub enum InstanceError {
         max: usize,
     },
     /// Pods and services can't share addresses.
-    #[error("the pod range {pods} and the service range {services} overlap: choose others by --pod-cidr or --service-cidr")]
+    #[error(
+        "the pod range {pods} and the service range {services} overlap: choose others by --pod-cidr or --service-cidr"
+    )]
     RangesOverlap {
         /// The pods' range.
         pods: Cidr,

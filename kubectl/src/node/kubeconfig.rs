@@ -87,7 +87,11 @@ impl Target {
             };
             home.map(|home| home.join(".kube/config"))
         };
-        let path = explicit.map(Path::to_owned).or_else(listed).or_else(in_home).ok_or(KubeconfigError::NoHome)?;
+        let path = explicit
+            .map(Path::to_owned)
+            .or_else(listed)
+            .or_else(in_home)
+            .ok_or(KubeconfigError::NoHome)?;
         Ok(Self { path, owner })
     }
 
@@ -148,7 +152,11 @@ impl Target {
         let temporary = path.with_added_extension(format!("minik-{}", std::process::id()));
         let _ = fs::remove_file(&temporary);
         let written = (|| {
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&temporary)?;
             file.write_all(text.as_bytes())?;
             give(&temporary, owner)?;
             file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
@@ -166,15 +174,20 @@ impl Target {
     }
 
     fn create_directory(&self) -> Result<(), KubeconfigError> {
-        let Some(directory) = self.path.parent().filter(|dir| !dir.as_os_str().is_empty() && !dir.exists()) else {
+        let Some(directory) = self
+            .path
+            .parent()
+            .filter(|dir| !dir.as_os_str().is_empty() && !dir.exists())
+        else {
             return Ok(());
         };
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-        made.and_then(|()| give(directory, self.owner)).map_err(|source| KubeconfigError::Access {
-            act: "make the directory of",
-            path: self.path.clone(),
-            source,
-        })
+        made.and_then(|()| give(directory, self.owner))
+            .map_err(|source| KubeconfigError::Access {
+                act: "make the directory of",
+                path: self.path.clone(),
+                source,
+            })
     }
 }
 

@@ -71,11 +71,7 @@ pub(super) enum Verdict {
 }
 
 /// Sees to it that each identity has a certificate that is good for a while; returns which were issued, and why.
-pub(super) fn ensure(
-    dir: &Path,
-    names: &Names,
-    now: Timestamp,
-) -> Result<Vec<(&'static str, &'static str)>, PkiError> {
+pub(super) fn ensure(dir: &Path, names: &Names, now: Timestamp) -> Result<Vec<(&'static str, &'static str)>, PkiError> {
     files::create_dir(dir, 0o700)?;
     let mut issued = Vec::new();
     let present = load(dir, AUTHORITY)?;
@@ -105,7 +101,9 @@ pub(super) fn load(dir: &Path, name: &str) -> Result<Option<Credential>, PkiErro
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(PkiError::Read { path, source }),
     };
-    Ok(read(certificate)?.zip(read(key)?).map(|(certificate, key)| Credential { certificate, key }))
+    Ok(read(certificate)?
+        .zip(read(key)?)
+        .map(|(certificate, key)| Credential { certificate, key }))
 }
 
 /// Where certificate and key of `name` stand.
@@ -163,7 +161,10 @@ pub(super) fn verdict(
 }
 
 fn issue_authority(now: Timestamp) -> Result<Credential, PkiError> {
-    let fail = |source| PkiError::Issue { name: AUTHORITY, source };
+    let fail = |source| PkiError::Issue {
+        name: AUTHORITY,
+        source,
+    };
     let mut params = params(now, AUTHORITY_LIFETIME);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
@@ -180,8 +181,9 @@ fn issue(identity: &Identity, authority: &Credential, now: Timestamp) -> Result<
     let name = identity.file;
     let fail = |source| PkiError::Issue { name, source };
     let mut params = params(now, LIFETIME);
-    params.subject_alt_names =
-        CertificateParams::new(identity.names.clone()).map_err(fail)?.subject_alt_names;
+    params.subject_alt_names = CertificateParams::new(identity.names.clone())
+        .map_err(fail)?
+        .subject_alt_names;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![match identity.usage {
         Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
@@ -191,7 +193,9 @@ fn issue(identity: &Identity, authority: &Credential, now: Timestamp) -> Result<
     if let Some(organization) = identity.organization {
         params.distinguished_name.push(DnType::OrganizationName, organization);
     }
-    params.distinguished_name.push(DnType::CommonName, identity.common_name.as_str());
+    params
+        .distinguished_name
+        .push(DnType::CommonName, identity.common_name.as_str());
     let authority_key = KeyPair::from_pem(&authority.key).map_err(fail)?;
     let issuer = Issuer::from_ca_cert_pem(&authority.certificate, authority_key).map_err(fail)?;
     let key = KeyPair::generate().map_err(fail)?;
@@ -222,21 +226,26 @@ fn with_certificate<T>(pem: &str, read: impl FnOnce(&X509Certificate<'_>) -> T) 
 fn lasts(certificate: &X509Certificate<'_>, now: Timestamp) -> bool {
     let validity = certificate.validity();
     let renew_before = i64::try_from(RENEW_BEFORE.as_secs()).expect("sixty days");
-    validity.not_before.timestamp() <= now.as_second() && validity.not_after.timestamp() - renew_before > now.as_second()
+    validity.not_before.timestamp() <= now.as_second()
+        && validity.not_after.timestamp() - renew_before > now.as_second()
 }
 
 fn subject_key(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
-    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
-        _ => None,
-    })
+    certificate
+        .iter_extensions()
+        .find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+            _ => None,
+        })
 }
 
 fn authority_key(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
-    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0.to_vec()),
-        _ => None,
-    })
+    certificate
+        .iter_extensions()
+        .find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0.to_vec()),
+            _ => None,
+        })
 }
 
 fn alternative_names(certificate: &X509Certificate<'_>) -> Vec<String> {

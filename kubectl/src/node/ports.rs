@@ -37,7 +37,9 @@ impl std::fmt::Display for Taken {
         write!(f, "port {} is taken by ", self.port)?;
         match &self.holder {
             Some(holder) => write!(f, "{} (pid {})", holder.command, holder.pid),
-            None => f.write_str("a process that this user cannot see, or one of another network namespace or of Windows"),
+            None => {
+                f.write_str("a process that this user cannot see, or one of another network namespace or of Windows")
+            }
         }
     }
 }
@@ -70,11 +72,15 @@ pub(super) const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAdd
 
 /// Whether `port` can be bound on all of `addresses` that this machine has.
 pub(super) fn is_free(port: u16, addresses: &[IpAddr]) -> bool {
-    addresses.iter().all(|address| match TcpListener::bind(SocketAddr::new(*address, port)) {
-        Ok(_) => true,
-        // Without IPv6 nobody can take the port there.
-        Err(error) => error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT),
-    })
+    addresses
+        .iter()
+        .all(|address| match TcpListener::bind(SocketAddr::new(*address, port)) {
+            Ok(_) => true,
+            // Without IPv6 nobody can take the port there.
+            Err(error) => {
+                error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+            }
+        })
 }
 
 /// Who listens on `port`, on any address.
@@ -112,9 +118,9 @@ fn listening_inodes(table: &str, port: u16) -> Vec<u64> {
 
 fn has_descriptor(pid: u32, links: &[String]) -> bool {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    descriptors.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| {
-        links.iter().any(|link| Path::new(link) == target)
-    })
+    descriptors
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .any(|target| links.iter().any(|link| Path::new(link) == target))
 }
 
 /// The command line, cut to what fits a message.
@@ -136,7 +142,8 @@ fn command(pid: u32) -> String {
 mod tests {
     use super::*;
 
-    const TABLE: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+    const TABLE: &str =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0000000000000000
    1: 0100007F:192B 0100007F:8888 01 00000000:00000000 00:00000000 00000000     0        0 99999 1 0000000000000000
    2: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 777 1 0000000000000000
@@ -154,7 +161,10 @@ mod tests {
     fn the_next_free_port_of_the_list_is_taken() {
         let choice = choose_by(6443, false, |port| port > 20_000);
         assert_eq!(choice.port, Some(26_443));
-        assert_eq!(choice.taken.iter().map(|taken| taken.port).collect::<Vec<_>>(), [6443, 16_443]);
+        assert_eq!(
+            choice.taken.iter().map(|taken| taken.port).collect::<Vec<_>>(),
+            [6443, 16_443]
+        );
         assert_eq!(choose_by(6443, true, |port| port > 20_000).port, None);
         assert_eq!(choose_by(6443, false, |_| false).port, None);
     }

@@ -7,7 +7,9 @@ use super::instance::Instance;
 
 /// The command needs root.
 #[derive(Debug, thiserror::Error)]
-#[error("`minikctl {verb}` needs root: it makes namespaces, mounts, cgroups and network devices. Run\n\n    {command}\n")]
+#[error(
+    "`minikctl {verb}` needs root: it makes namespaces, mounts, cgroups and network devices. Run\n\n    {command}\n"
+)]
 pub struct NotRoot {
     /// What was asked for.
     pub verb: &'static str,
@@ -36,13 +38,25 @@ pub fn require_root(verb: &'static str, instance: &Instance) -> Result<(), NotRo
 
 /// sudo's `secure_path` has the system's directories, but not `~/.cargo/bin`: elsewhere the whole path is needed.
 fn sudo_command(executable: &Path, arguments: &[String], flag: &str) -> String {
-    let system = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-    let in_system = executable.parent().is_some_and(|dir| system.iter().any(|known| Path::new(known) == dir));
+    let system = [
+        "/usr/local/sbin",
+        "/usr/local/bin",
+        "/usr/sbin",
+        "/usr/bin",
+        "/sbin",
+        "/bin",
+    ];
+    let in_system = executable
+        .parent()
+        .is_some_and(|dir| system.iter().any(|known| Path::new(known) == dir));
     let program = match executable.file_name() {
         Some(name) if in_system => name.to_string_lossy().into_owned(),
         _ => quoted(&executable.to_string_lossy()),
     };
-    let arguments: String = arguments.iter().map(|argument| format!(" {}", quoted(argument))).collect();
+    let arguments: String = arguments
+        .iter()
+        .map(|argument| format!(" {}", quoted(argument)))
+        .collect();
     format!("sudo {program}{arguments}{flag}")
 }
 
@@ -63,8 +77,18 @@ mod tests {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         for (executable, arguments, flag, command) in [
             ("/usr/local/bin/minikctl", words(&["up"]), "", "sudo minikctl up"),
-            ("/home/a/.cargo/bin/minikctl", words(&["up"]), " --instance x", "sudo /home/a/.cargo/bin/minikctl up --instance x"),
-            ("/home/my name/m", words(&["up", "it's"]), "", r"sudo '/home/my name/m' up 'it'\''s'"),
+            (
+                "/home/a/.cargo/bin/minikctl",
+                words(&["up"]),
+                " --instance x",
+                "sudo /home/a/.cargo/bin/minikctl up --instance x",
+            ),
+            (
+                "/home/my name/m",
+                words(&["up", "it's"]),
+                "",
+                r"sudo '/home/my name/m' up 'it'\''s'",
+            ),
         ] {
             assert_eq!(sudo_command(Path::new(executable), &arguments, flag), command);
         }

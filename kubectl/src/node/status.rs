@@ -108,7 +108,10 @@ async fn ask(instance: &Instance, report: &mut Report) -> Result<(), super::clus
     let phase = |pod: &k8s_openapi::api::core::v1::Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
     report.pods = Some(PodCounts {
         total: pods.len(),
-        running: pods.iter().filter(|pod| phase(pod).as_deref() == Some("Running")).count(),
+        running: pods
+            .iter()
+            .filter(|pod| phase(pod).as_deref() == Some("Running"))
+            .count(),
     });
     Ok(())
 }
@@ -176,7 +179,12 @@ fn pss_bytes(pid: u32) -> Option<u64> {
 
 fn parse_pss(rollup: &str) -> Option<u64> {
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib << 10)
 }
 
 /// Prints the report.
@@ -188,7 +196,11 @@ pub(super) fn show(report: &Report, json: bool) -> io::Result<()> {
     }
     let mut out = anstream::stdout().lock();
     if !report.running {
-        return writeln!(out, "The node {:?} is not up. To start it: sudo minikctl up", report.instance);
+        return writeln!(
+            out,
+            "The node {:?} is not up. To start it: sudo minikctl up",
+            report.instance
+        );
     }
     summary(&mut out, report)?;
     writeln!(out)?;
@@ -209,13 +221,21 @@ fn summary(out: &mut impl Write, report: &Report) -> io::Result<()> {
     if let Some(pods) = &report.pods {
         row(out, "Pods", format!("{} of {} running", pods.running, pods.total))?;
     }
-    row(out, "Memory", format!("{} for all programs", mebibytes(report.pss_bytes)))?;
+    row(
+        out,
+        "Memory",
+        format!("{} for all programs", mebibytes(report.pss_bytes)),
+    )?;
     row(out, "Data", report.data_dir.clone())?;
     row(out, "Version", report.version.clone())
 }
 
 fn table(out: &mut impl Write, programs: &[ProgramReport]) -> io::Result<()> {
-    writeln!(out, "{:<11} {:<12} {:>7} {:>9} {:>8} {:>9}  LISTENS", "PROGRAM", "STATE", "PID", "UPTIME", "RESTARTS", "MEMORY")?;
+    writeln!(
+        out,
+        "{:<11} {:<12} {:>7} {:>9} {:>8} {:>9}  LISTENS",
+        "PROGRAM", "STATE", "PID", "UPTIME", "RESTARTS", "MEMORY"
+    )?;
     for program in programs {
         let style = if program.state == "ready" { GOOD } else { BAD };
         let dash = || "-".to_owned();
@@ -225,7 +245,9 @@ fn table(out: &mut impl Write, programs: &[ProgramReport]) -> io::Result<()> {
             program.name,
             program.state,
             program.pid.map_or_else(dash, |pid| pid.to_string()),
-            program.uptime_millis.map_or_else(dash, |millis| shown(Duration::from_millis(millis))),
+            program
+                .uptime_millis
+                .map_or_else(dash, |millis| shown(Duration::from_millis(millis))),
             program.restarts,
             program.pss_bytes.map_or_else(dash, mebibytes),
             program.listens
@@ -248,7 +270,8 @@ mod tests {
 
     #[test]
     fn pss_is_read_from_the_rollup() {
-        let rollup = "55d0-7ffe ---p 00000000 00:00 0    [rollup]\nRss:     9000 kB\nPss:     4321 kB\nPss_Dirty: 100 kB\n";
+        let rollup =
+            "55d0-7ffe ---p 00000000 00:00 0    [rollup]\nRss:     9000 kB\nPss:     4321 kB\nPss_Dirty: 100 kB\n";
         assert_eq!(parse_pss(rollup), Some(4321 << 10));
         assert_eq!(parse_pss(""), None);
         assert_eq!(mebibytes(1_677_721), "1.5 MiB");

@@ -140,7 +140,12 @@ fn lock(instance: &Instance) -> Result<Flock<std::fs::File>, SupervisorError> {
         path: path.clone(),
         source,
     };
-    let file = std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path);
     let locked = Flock::lock(file.map_err(fail)?, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno);
     match locked {
         Ok(lock) => {
@@ -182,7 +187,10 @@ impl Supervisor {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        self.programs.iter().filter_map(|supervised| supervised.lifecycle.due()).min()
+        self.programs
+            .iter()
+            .filter_map(|supervised| supervised.lifecycle.due())
+            .min()
     }
 
     fn take(&mut self, input: Input) {
@@ -228,11 +236,18 @@ impl Supervisor {
         for index in 0..self.programs.len() {
             let program = self.programs[index].program;
             if self.stopping {
-                let before = program.stops_after().iter().all(|other| self.programs[*other as usize].lifecycle.is_down());
+                let before = program
+                    .stops_after()
+                    .iter()
+                    .all(|other| self.programs[*other as usize].lifecycle.is_down());
                 if before {
                     self.apply(index, Event::Stop);
                 }
-            } else if program.needs().iter().all(|other| self.programs[*other as usize].lifecycle.is_ready()) {
+            } else if program
+                .needs()
+                .iter()
+                .all(|other| self.programs[*other as usize].lifecycle.is_ready())
+            {
                 self.apply(index, Event::NeedsReady);
             }
         }
@@ -275,7 +290,9 @@ impl Supervisor {
     fn announce(&mut self, index: usize, what: What) {
         let program = self.programs[index].program;
         match &what {
-            What::Failed { reason, retry_millis, .. } => {
+            What::Failed {
+                reason, retry_millis, ..
+            } => {
                 tracing::warn!(program = program.name(), reason, retry_millis, "ended");
             }
             what => tracing::info!(program = program.name(), ?what, "changed"),
@@ -320,7 +337,11 @@ impl Supervised {
         ProgramStatus {
             name: self.program.name().to_owned(),
             state: self.lifecycle.word().to_owned(),
-            pid: self.child.as_ref().filter(|_| !self.lifecycle.is_down()).map(Child::pid),
+            pid: self
+                .child
+                .as_ref()
+                .filter(|_| !self.lifecycle.is_down())
+                .map(Child::pid),
             uptime_millis: self.lifecycle.since().map(|since| millis(now - since)),
             restarts: self.lifecycle.restarts(),
             last_failure: self.lifecycle.last_failure().map(str::to_owned),

@@ -140,7 +140,9 @@ pub enum UpError {
 pub async fn up(options: &UpOptions, progress: &Progress) -> Result<Up, UpError> {
     privilege::require_root("up", &options.instance)?;
     let socket = options.instance.supervisor_socket();
-    let running = control::status(&socket).await.map_err(|source| UpError::Control { socket, source })?;
+    let running = control::status(&socket)
+        .await
+        .map_err(|source| UpError::Control { socket, source })?;
     if let Some(status) = running {
         return join(options, &status, progress).await;
     }
@@ -262,7 +264,10 @@ fn choose_ports(instance: &mut Instance, progress: &Progress) -> Result<(), UpEr
         progress.warn(format_args!("{taken}; the API server listens on {port} instead"));
     }
     for taken in &kubelet.taken {
-        progress.warn(format_args!("{taken}; the kubelet listens on {} instead", instance.kubelet_port));
+        progress.warn(format_args!(
+            "{taken}; the kubelet listens on {} instead",
+            instance.kubelet_port
+        ));
     }
     Ok(())
 }
@@ -283,7 +288,10 @@ fn prepare(instance: &Instance, progress: &Progress) -> Result<(), UpError> {
     files::create_dir(&instance.log_dir(), 0o700)?;
     match issued.len() {
         0 => progress.done("certificates are good", began.elapsed()),
-        count => progress.done(format_args!("{count} certificates issued in {}", dir.display()), began.elapsed()),
+        count => progress.done(
+            format_args!("{count} certificates issued in {}", dir.display()),
+            began.elapsed(),
+        ),
     }
     Ok(())
 }
@@ -328,10 +336,18 @@ async fn spawn_supervisor(instance: &Instance) -> Result<(), UpError> {
         .spawn()
         .map_err(UpError::Spawn)?;
     let stdout = child.stdout.take().expect("it was asked for");
-    let said = BufReader::new(stdout).lines().next_line().await.map_err(UpError::Spawn)?;
+    let said = BufReader::new(stdout)
+        .lines()
+        .next_line()
+        .await
+        .map_err(UpError::Spawn)?;
     if said.is_none() {
         let text = std::fs::read_to_string(&log).unwrap_or_default();
-        let words = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned();
+        let words = text
+            .lines()
+            .rfind(|line| !line.trim().is_empty())
+            .unwrap_or("it said nothing")
+            .to_owned();
         return Err(UpError::SupervisorEnded { words, log });
     }
     Ok(())
@@ -345,7 +361,10 @@ async fn follow(instance: &Instance, progress: &Progress) -> Result<(), UpError>
         source,
     };
     let gone = || control(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended"));
-    let mut connection = Connection::open(&socket, Request::Follow).await.map_err(control)?.ok_or_else(gone)?;
+    let mut connection = Connection::open(&socket, Request::Follow)
+        .await
+        .map_err(control)?
+        .ok_or_else(gone)?;
     let mut starting = Starting::default();
     let programs = async {
         progress.doing(starting.waiting_for());
@@ -394,7 +413,9 @@ impl Starting {
 
     fn missing(&self) -> impl Iterator<Item = &'static str> {
         let names = supervisor::command::Program::ALL.map(supervisor::command::Program::name);
-        names.into_iter().filter(|name| !self.ready.iter().any(|ready| ready == name))
+        names
+            .into_iter()
+            .filter(|name| !self.ready.iter().any(|ready| ready == name))
     }
 
     fn waiting_for(&self) -> String {
@@ -410,7 +431,11 @@ impl Starting {
                 self.ready.push(program.clone());
                 progress.done(format_args!("{program} started"), Duration::from_millis(*took_millis));
             }
-            What::Failed { reason, failures, retry_millis } => {
+            What::Failed {
+                reason,
+                failures,
+                retry_millis,
+            } => {
                 self.ready.retain(|ready| ready != program);
                 if *failures >= FAILURES_MAX {
                     return Err(UpError::ProgramFails {
@@ -420,7 +445,9 @@ impl Starting {
                         log: instance.log_dir().join(format!("{program}.log")),
                     });
                 }
-                progress.warn(format_args!("{program}: {reason}; starting it again in {retry_millis} ms"));
+                progress.warn(format_args!(
+                    "{program}: {reason}; starting it again in {retry_millis} ms"
+                ));
             }
         }
         Ok(())

@@ -46,7 +46,11 @@ fn kernel(facts: &Facts) -> Check {
             "kernel",
             format!("Linux {release}"),
             "Containers are started by clone3 and pidfds, which this kernel doesn't have (5.4 is the oldest that does).",
-            if facts.wsl.is_some() { "in PowerShell: wsl --update" } else { "install a newer kernel" },
+            if facts.wsl.is_some() {
+                "in PowerShell: wsl --update"
+            } else {
+                "install a newer kernel"
+            },
         ),
         _ => Check::ok("kernel", format!("Linux {release}")),
     }
@@ -215,10 +219,16 @@ fn forwarding(facts: &Facts) -> Check {
 
 /// A route of the host inside our ranges, e.g. a VPN's: packets meant for it would go to pods.
 fn ranges(facts: &Facts) -> Vec<Check> {
-    let conflicts = [("pod range", facts.pod_cidr, "--pod-cidr"), ("service range", facts.service_cidr, "--service-cidr")];
+    let conflicts = [
+        ("pod range", facts.pod_cidr, "--pod-cidr"),
+        ("service range", facts.service_cidr, "--service-cidr"),
+    ];
     let check = |(name, range, option): (&'static str, Option<crate::node::cidr::Cidr>, &str)| {
         let range = range?;
-        let taken = facts.routes.iter().find(|(route, _)| range.overlaps(*route) && route.prefix() >= range.prefix());
+        let taken = facts
+            .routes
+            .iter()
+            .find(|(route, _)| range.overlaps(*route) && route.prefix() >= range.prefix());
         Some(match taken {
             Some((route, interface)) => Check::warn(
                 name,
@@ -271,7 +281,11 @@ fn limits(facts: &Facts) -> Vec<Check> {
     let judge = |(name, value, least, unit, breaks, repair): (_, Option<u64>, u64, &str, &str, &str)| {
         let value = value?;
         let found = format!("{value} {unit}");
-        Some(if value >= least { Check::ok(name, found) } else { Check::warn(name, found, breaks, repair) })
+        Some(if value >= least {
+            Check::ok(name, found)
+        } else {
+            Check::warn(name, found, breaks, repair)
+        })
     };
     rows.into_iter().filter_map(judge).collect()
 }
@@ -279,13 +293,23 @@ fn limits(facts: &Facts) -> Vec<Check> {
 fn disk(facts: &Facts) -> Option<Check> {
     const MIB: u64 = 1 << 20;
     let disk = facts.disk.as_ref()?;
-    let found = format!("{} free of {} at {}", bytes(disk.free_bytes), bytes(disk.total_bytes), disk.path);
+    let found = format!(
+        "{} free of {} at {}",
+        bytes(disk.free_bytes),
+        bytes(disk.total_bytes),
+        disk.path
+    );
     let clean = "minikctl image ls, then: minikctl image rm NAME; or choose another disk: --data-dir DIR";
     Some(if disk.free_bytes < 64 * MIB {
         Check::fatal("disk", found, "Nothing can be stored: no object, image or log.", clean)
     } else if disk.free_inodes.is_some_and(|inodes| inodes < 10_000) {
         let left = disk.free_inodes.unwrap_or_default();
-        Check::warn("disk", format!("{found}, {left} inodes left"), "Images with many files can't be unpacked.", clean)
+        Check::warn(
+            "disk",
+            format!("{found}, {left} inodes left"),
+            "Images with many files can't be unpacked.",
+            clean,
+        )
     } else if disk.free_bytes < 2048 * MIB {
         Check::warn("disk", found, "Larger images may not fit.", clean)
     } else {
@@ -313,7 +337,10 @@ fn memory(facts: &Facts) -> Option<Check> {
 
 fn ports(facts: &Facts) -> Check {
     match facts.ports_taken.first() {
-        None => Check::ok("ports", format!("{} is free for the API server, or the node has it", facts.api_port)),
+        None => Check::ok(
+            "ports",
+            format!("{} is free for the API server, or the node has it", facts.api_port),
+        ),
         Some(taken) => Check::warn(
             "ports",
             taken.to_string(),
@@ -326,7 +353,8 @@ fn ports(facts: &Facts) -> Check {
 fn clock(facts: &Facts) -> Check {
     /// 2025-01-01: this program is younger.
     const YOUNGEST: i64 = 1_735_689_600;
-    let time = jiff::Timestamp::from_second(facts.clock_seconds).map_or_else(|_| "?".to_owned(), |time| time.to_string());
+    let time =
+        jiff::Timestamp::from_second(facts.clock_seconds).map_or_else(|_| "?".to_owned(), |time| time.to_string());
     if facts.clock_seconds >= YOUNGEST {
         return Check::ok("clock", time);
     }
@@ -334,7 +362,11 @@ fn clock(facts: &Facts) -> Check {
         "clock",
         format!("{time} is in the past"),
         "Certificates seem not valid yet: no TLS connection comes about.",
-        if facts.wsl.is_some() { "hwclock -s" } else { "timedatectl set-ntp true" },
+        if facts.wsl.is_some() {
+            "hwclock -s"
+        } else {
+            "timedatectl set-ntp true"
+        },
     )
 }
 

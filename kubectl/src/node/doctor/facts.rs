@@ -101,5 +101,10 @@ pub(super) fn parse_route(line: &str) -> Option<(Cidr, String)> {
     let number = |index: usize| u32::from_str_radix(columns.get(index)?, 16).ok().map(u32::swap_bytes);
     let (destination, mask) = (number(1)?, number(7)?);
     let prefix = u8::try_from(mask.leading_ones()).ok()?;
-    (prefix > 0).then(|| (Cidr::new(Ipv4Addr::from_bits(destination), prefix), columns[0].to_owned()))
+    (prefix > 0).then(|| {
+        (
+            Cidr::new(Ipv4Addr::from_bits(destination), prefix),
+            columns[0].to_owned(),
+        )
+    })
 }

@@ -35,13 +35,24 @@ pub(super) fn kernel(instance: &Instance) -> Facts {
 
 /// All facts of this machine. `running`: the node runs, so its own ports and routes are no conflict.
 pub(super) fn everything(instance: &Instance, running: bool) -> Facts {
-    let taken = |port| (!ports::is_free(port, &LOOPBACK)).then(|| Taken { port, holder: ports::holder(port) });
+    let taken = |port| {
+        (!ports::is_free(port, &LOOPBACK)).then(|| Taken {
+            port,
+            holder: ports::holder(port),
+        })
+    };
     Facts {
         wsl: wsl_facts(instance, Some(wslinfo)),
-        seccomp: fs::read_to_string("/proc/self/status").ok().map(|status| status.contains("Seccomp_filters:") || status.contains("Seccomp:")),
+        seccomp: fs::read_to_string("/proc/self/status")
+            .ok()
+            .map(|status| status.contains("Seccomp_filters:") || status.contains("Seccomp:")),
         limits: limits(),
         memory_available_bytes: memory_available(),
-        ports_taken: if running { Vec::new() } else { taken(instance.api_port).into_iter().collect() },
+        ports_taken: if running {
+            Vec::new()
+        } else {
+            taken(instance.api_port).into_iter().collect()
+        },
         api_port: instance.api_port,
         routes: routes(&instance.interface_prefix),
         pod_cidr: Some(instance.pod_cidr),
@@ -64,7 +75,9 @@ fn wsl_facts(instance: &Instance, wslinfo: Option<fn() -> Option<String>>) -> Op
     let version = wsl::version(&text("/proc/sys/kernel/osrelease"), &text("/proc/version"), interop)?;
     Some(Wsl {
         version,
-        networking: wslinfo.map(|ask| wsl::networking(ask().as_deref(), wslconfig().as_deref())).unwrap_or_default(),
+        networking: wslinfo
+            .map(|ask| wsl::networking(ask().as_deref(), wslconfig().as_deref()))
+            .unwrap_or_default(),
         systemd_configured: wsl::systemd_configured(&text("/etc/wsl.conf")),
         data_on_windows: existing(&instance.data_dir).starts_with("/mnt/c"),
     })
@@ -72,15 +85,24 @@ fn wsl_facts(instance: &Instance, wslinfo: Option<fn() -> Option<String>>) -> Op
 
 /// Newer WSL has a tool that knows the mode in force.
 fn wslinfo() -> Option<String> {
-    let output = Command::new("/usr/bin/wslinfo").arg("--networking-mode").stderr(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let output = Command::new("/usr/bin/wslinfo")
+        .arg("--networking-mode")
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Windows' users' `.wslconfig`; of several the newest, since WSL doesn't say here whose it is.
 fn wslconfig() -> Option<String> {
     let homes = fs::read_dir("/mnt/c/Users").ok()?.flatten();
     let files = homes.map(|home| home.path().join(".wslconfig"));
-    let newest = files.filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path))).max()?;
+    let newest = files
+        .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
+        .max()?;
     fs::read_to_string(newest.1).ok()
 }
 
@@ -88,7 +110,9 @@ fn cgroup() -> Cgroup {
     let mut cgroup = Cgroup::default();
     for line in text("/proc/self/mounts").lines() {
         let columns: Vec<&str> = line.split(' ').collect();
-        let [_, point, kind, options, ..] = columns[..] else { continue };
+        let [_, point, kind, options, ..] = columns[..] else {
+            continue;
+        };
         match kind {
             "cgroup2" => {
                 let controllers = text(&format!("{point}/cgroup.controllers"));
@@ -96,7 +120,12 @@ fn cgroup() -> Cgroup {
             }
             "cgroup" => {
                 let known: BTreeSet<String> = controllers_v1();
-                cgroup.v1.extend(options.split(',').filter(|option| known.contains(*option)).map(str::to_owned));
+                cgroup.v1.extend(
+                    options
+                        .split(',')
+                        .filter(|option| known.contains(*option))
+                        .map(str::to_owned),
+                );
             }
             _ => {}
         }
@@ -107,7 +136,12 @@ fn cgroup() -> Cgroup {
 /// First column of `/proc/cgroups`.
 fn controllers_v1() -> BTreeSet<String> {
     let table = text("/proc/cgroups");
-    table.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    table
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn limits() -> Limits {
@@ -134,20 +168,30 @@ fn disk(dir: &Path) -> Option<Disk> {
 
 /// The directory, or the nearest above it that is there already.
 pub(super) fn existing(dir: &Path) -> PathBuf {
-    dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(Path::new("/")).to_owned()
+    dir.ancestors()
+        .find(|dir| dir.is_dir())
+        .unwrap_or(Path::new("/"))
+        .to_owned()
 }
 
 fn memory_available() -> Option<u64> {
     let table = text("/proc/meminfo");
     let line = table.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib << 10)
 }
 
 fn routes(own_prefix: &str) -> Vec<(crate::node::cidr::Cidr, String)> {
     let table = text("/proc/net/route");
     let routes = table.lines().skip(1).filter_map(parse_route);
     // Unreachable routes have no interface ("*"): ours are of that kind.
-    routes.filter(|(_, interface)| interface != "*" && interface != "lo" && !interface.starts_with(own_prefix)).collect()
+    routes
+        .filter(|(_, interface)| interface != "*" && interface != "lo" && !interface.starts_with(own_prefix))
+        .collect()
 }
 
 fn nameservers() -> Option<Vec<String>> {

@@ -19,7 +19,15 @@ pub(super) fn table(checks: &[Check]) -> io::Result<()> {
     match (count(Verdict::Fatal), count(Verdict::Warn)) {
         (0, 0) => writeln!(out, "\nAll is well: a node runs here."),
         (0, warnings) => writeln!(out, "\nA node runs here; {} could be better.", things(warnings)),
-        (fatal, _) => writeln!(out, "\nNo node runs here before {} repaired.", if fatal == 1 { "this is".to_owned() } else { format!("these {fatal} things are") }),
+        (fatal, _) => writeln!(
+            out,
+            "\nNo node runs here before {} repaired.",
+            if fatal == 1 {
+                "this is".to_owned()
+            } else {
+                format!("these {fatal} things are")
+            }
+        ),
     }
 }
 
@@ -60,5 +68,9 @@ fn line(out: &mut impl Write, check: &Check) -> io::Result<()> {
 }
 
 fn things(count: usize) -> String {
-    if count == 1 { "one thing".to_owned() } else { format!("{count} things") }
+    if count == 1 {
+        "one thing".to_owned()
+    } else {
+        format!("{count} things")
+    }
 }

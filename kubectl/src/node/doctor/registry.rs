@@ -53,8 +53,12 @@ pub(super) struct Limit {
 
 /// Asks Docker Hub and the instance's mirrors.
 pub(super) async fn examine(instance: &Instance) -> Vec<Check> {
-    let mirrors = instance.registry_mirrors.iter().filter_map(|mirror| mirror.split_once('='));
-    let mirrors = mirrors.map(|(host, url)| async move { judge(&format!("the mirror {url} of {host}"), &reach(url).await) });
+    let mirrors = instance
+        .registry_mirrors
+        .iter()
+        .filter_map(|mirror| mirror.split_once('='));
+    let mirrors =
+        mirrors.map(|(host, url)| async move { judge(&format!("the mirror {url} of {host}"), &reach(url).await) });
     let hub = async { judge("Docker Hub", &docker_hub().await) };
     let (hub, mut mirrors) = futures::join!(hub, futures::future::join_all(mirrors));
     mirrors.insert(0, hub);
@@ -66,7 +70,12 @@ async fn docker_hub() -> Reach {
         Reach::Open { .. } => {}
         other => return other,
     }
-    let Ok(client) = client() else { return Reach::Open { limit: None, logged_in: false } };
+    let Ok(client) = client() else {
+        return Reach::Open {
+            limit: None,
+            logged_in: false,
+        };
+    };
     let login = docker_login();
     let mut request = client.get(DOCKER_HUB_TOKEN);
     if let Some((user, password)) = &login {
@@ -78,7 +87,9 @@ async fn docker_hub() -> Reach {
         Ok(answer) if answer.status().is_success() => answer.bytes().await.ok().and_then(|body| token(&body)),
         _ => None,
     };
-    let Some(token) = token else { return Reach::Open { limit: None, logged_in } };
+    let Some(token) = token else {
+        return Reach::Open { limit: None, logged_in };
+    };
     match client.head(DOCKER_HUB_LIMIT).bearer_auth(token).send().await {
         Ok(answer) if answer.status() == StatusCode::TOO_MANY_REQUESTS => Reach::RateLimited,
         Ok(answer) => {
@@ -93,7 +104,9 @@ async fn docker_hub() -> Reach {
 
 /// Tries the registry's `/v2/` step by step.
 async fn reach(registry: &str) -> Reach {
-    let Ok(url) = Url::parse(registry) else { return Reach::Name(format!("{registry:?} is no URL")) };
+    let Ok(url) = Url::parse(registry) else {
+        return Reach::Name(format!("{registry:?} is no URL"));
+    };
     let proxy = proxy_for(&url, &|name| std::env::var(name).ok());
     if proxy.is_none()
         && let Err(failed) = connect(&url).await
@@ -108,9 +121,10 @@ async fn reach(registry: &str) -> Reach {
     match ask(client.get(endpoint)).await {
         Ok(StatusCode::TOO_MANY_REQUESTS) => Reach::RateLimited,
         // 401 is the usual answer: where to get a token.
-        Ok(status) if status.is_success() || status == StatusCode::UNAUTHORIZED => {
-            Reach::Open { limit: None, logged_in: false }
-        }
+        Ok(status) if status.is_success() || status == StatusCode::UNAUTHORIZED => Reach::Open {
+            limit: None,
+            logged_in: false,
+        },
         Ok(StatusCode::PROXY_AUTHENTICATION_REQUIRED) => Reach::Proxy {
             proxy: proxy.unwrap_or_default(),
             reason: "it wants a login (407)".to_owned(),
@@ -126,20 +140,31 @@ async fn connect(url: &Url) -> Result<(), Reach> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let lookup = tokio::time::timeout(STEP_TIMEOUT, tokio::net::lookup_host((bare, port))).await;
     let addresses: Vec<_> = match lookup {
-        Err(_) => return Err(Reach::Name(format!("no answer for {host} within {} s", STEP_TIMEOUT.as_secs()))),
+        Err(_) => {
+            return Err(Reach::Name(format!(
+                "no answer for {host} within {} s",
+                STEP_TIMEOUT.as_secs()
+            )));
+        }
         Ok(Err(error)) => return Err(Reach::Name(format!("{host}: {error}"))),
         Ok(Ok(addresses)) => addresses.collect(),
     };
     let connected = tokio::time::timeout(STEP_TIMEOUT, tokio::net::TcpStream::connect(&addresses[..])).await;
     match connected {
-        Err(_) => Err(Reach::Connect(format!("no answer from {host}:{port} within {} s", STEP_TIMEOUT.as_secs()))),
+        Err(_) => Err(Reach::Connect(format!(
+            "no answer from {host}:{port} within {} s",
+            STEP_TIMEOUT.as_secs()
+        ))),
         Ok(Err(error)) => Err(Reach::Connect(format!("{host}:{port}: {error}"))),
         Ok(Ok(_)) => Ok(()),
     }
 }
 
 fn client() -> reqwest::Result<Client> {
-    Client::builder().connect_timeout(STEP_TIMEOUT).timeout(2 * STEP_TIMEOUT).build()
+    Client::builder()
+        .connect_timeout(STEP_TIMEOUT)
+        .timeout(2 * STEP_TIMEOUT)
+        .build()
 }
 
 async fn ask(request: RequestBuilder) -> reqwest::Result<StatusCode> {
@@ -152,15 +177,22 @@ fn failure(error: &reqwest::Error, proxy: Option<String>) -> Reach {
     if let Some(proxy) = proxy.filter(|_| error.is_connect()) {
         return Reach::Proxy { proxy, reason };
     }
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = cause {
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return Reach::Tls(reason);
-        }
-        cause = error.source();
+    let first: &(dyn StdError + 'static) = error;
+    let mut causes = std::iter::successors(Some(first), |error: &&'_ (dyn StdError + 'static)| inner(*error));
+    let tls = causes.any(|error| error.is::<rustls::Error>());
+    match (tls, error.is_connect()) {
+        (true, _) => Reach::Tls(reason),
+        (false, true) => Reach::Connect(reason),
+        (false, false) => Reach::Answer(reason),
     }
-    if error.is_connect() { Reach::Connect(reason) } else { Reach::Answer(reason) }
+}
+
+/// The next cause. An `io::Error`'s own `source` passes over what it was made of and tells what lies below.
+fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
 }
 
 fn innermost(error: &dyn StdError) -> String {
@@ -179,11 +211,15 @@ fn proxy_for(url: &Url, variable: &dyn Fn(&str) -> Option<String>) -> Option<Str
     };
     let host = url.host_str()?;
     let exempt = either("NO_PROXY").is_some_and(|list| {
-        list.split(',').map(|entry| entry.trim().trim_start_matches('.')).any(|entry| {
-            entry == "*" || entry == host || (!entry.is_empty() && host.ends_with(&format!(".{entry}")))
-        })
+        list.split(',')
+            .map(|entry| entry.trim().trim_start_matches('.'))
+            .any(|entry| entry == "*" || entry == host || (!entry.is_empty() && host.ends_with(&format!(".{entry}"))))
     });
-    let own = if url.scheme() == "http" { "HTTP_PROXY" } else { "HTTPS_PROXY" };
+    let own = if url.scheme() == "http" {
+        "HTTP_PROXY"
+    } else {
+        "HTTPS_PROXY"
+    };
     either(own).or_else(|| either("ALL_PROXY")).filter(|_| !exempt)
 }
 
@@ -195,7 +231,11 @@ fn docker_login() -> Option<(String, String)> {
 }
 
 fn login_of(config: &Value) -> Option<(String, String)> {
-    let auth = config.get("auths")?.get("https://index.docker.io/v1/")?.get("auth")?.as_str()?;
+    let auth = config
+        .get("auths")?
+        .get("https://index.docker.io/v1/")?
+        .get("auth")?
+        .as_str()?;
     let decoded = String::from_utf8(STANDARD.decode(auth).ok()?).ok()?;
     let (user, password) = decoded.split_once(':')?;
     Some((user.to_owned(), password.to_owned()))
@@ -300,20 +340,34 @@ mod tests {
     #[test]
     fn the_environment_names_the_proxy() {
         let variables = |list: &'static [(&str, &str)]| {
-            move |name: &str| list.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            move |name: &str| {
+                list.iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| (*value).to_owned())
+            }
         };
         let url = Url::parse("https://registry.example.com").expect("a URL");
         let of = |list| proxy_for(&url, &variables(list));
         assert_eq!(of(&[("HTTPS_PROXY", "http://p:1")]).as_deref(), Some("http://p:1"));
-        assert_eq!(of(&[("https_proxy", "http://q:1"), ("HTTPS_PROXY", "http://p:1")]).as_deref(), Some("http://q:1"));
+        assert_eq!(
+            of(&[("https_proxy", "http://q:1"), ("HTTPS_PROXY", "http://p:1")]).as_deref(),
+            Some("http://q:1")
+        );
         assert_eq!(of(&[("HTTP_PROXY", "http://p:1")]), None);
-        assert_eq!(of(&[("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", "localhost,.example.com")]), None);
-        assert_eq!(of(&[("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", "ample.com")]).as_deref(), Some("http://p:1"));
+        assert_eq!(
+            of(&[("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", "localhost,.example.com")]),
+            None
+        );
+        assert_eq!(
+            of(&[("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", "ample.com")]).as_deref(),
+            Some("http://p:1")
+        );
     }
 
     #[test]
     fn dockers_login_is_read() {
-        let config = serde_json::json!({"auths": {"https://index.docker.io/v1/": {"auth": STANDARD.encode("ann:s3:cret")}}});
+        let config =
+            serde_json::json!({"auths": {"https://index.docker.io/v1/": {"auth": STANDARD.encode("ann:s3:cret")}}});
         assert_eq!(login_of(&config), Some(("ann".to_owned(), "s3:cret".to_owned())));
         assert_eq!(login_of(&serde_json::json!({"auths": {}})), None);
     }
@@ -321,15 +375,21 @@ mod tests {
     #[tokio::test]
     async fn a_refused_connection_and_a_server_that_speaks_no_http_are_told_apart() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback is there");
         let address = listener.local_addr().expect("is bound");
         let server = tokio::spawn(async move {
+            // Kept open: a closed connection would be told from a wrong protocol by chance.
+            let mut streams = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, b"220 this is mail\r\n").await;
+                streams.push(stream);
             }
         });
         assert!(matches!(reach(&format!("http://{address}")).await, Reach::Answer(_)));
-        assert!(matches!(reach(&format!("https://{address}")).await, Reach::Tls(_)));
+        let tls = reach(&format!("https://{address}")).await;
+        assert!(matches!(tls, Reach::Tls(_)), "{tls:?}");
         server.abort();
         let _ = server.await;
         assert!(matches!(reach(&format!("http://{address}")).await, Reach::Connect(_)));

@@ -43,7 +43,10 @@ fn sound() -> Facts {
 
 fn find(facts: &Facts, name: &str) -> Check {
     let checks = decide(facts);
-    checks.into_iter().find(|check| check.name == name).unwrap_or_else(|| panic!("no check {name}"))
+    checks
+        .into_iter()
+        .find(|check| check.name == name)
+        .unwrap_or_else(|| panic!("no check {name}"))
 }
 
 #[test]
@@ -59,7 +62,9 @@ fn whatever_is_wrong_says_what_breaks_and_how_to_repair_it() {
     let failed = || Some(Err("EPERM: Operation not permitted".to_owned()));
     let cases: [(&str, Verdict, fn(&mut Facts, super::facts::Trial)); 12] = [
         ("root", Verdict::Warn, |facts, _| facts.root = false),
-        ("kernel", Verdict::Fatal, |facts, _| facts.kernel_release = "4.19.0".to_owned()),
+        ("kernel", Verdict::Fatal, |facts, _| {
+            facts.kernel_release = "4.19.0".to_owned()
+        }),
         ("cgroup", Verdict::Fatal, |facts, _| facts.cgroup.v2 = None),
         ("cgroup", Verdict::Fatal, |facts, failed| facts.cgroup.trial = failed),
         ("namespaces", Verdict::Fatal, |facts, failed| {
@@ -74,7 +79,13 @@ fn whatever_is_wrong_says_what_breaks_and_how_to_repair_it() {
         ("dns", Verdict::Warn, |facts, _| facts.nameservers = Some(Vec::new())),
     ];
     for (name, verdict, break_it) in cases {
-        for wsl in [None, Some(Wsl { version: 2, ..Wsl::default() })] {
+        for wsl in [
+            None,
+            Some(Wsl {
+                version: 2,
+                ..Wsl::default()
+            }),
+        ] {
             let mut facts = sound();
             facts.wsl = wsl;
             break_it(&mut facts, failed());
@@ -126,7 +137,11 @@ fn wsl_in_the_wild() {
         (None, Some("[wsl2]\nnetworkingMode=Mirrored\n"), Networking::Mirrored),
         (None, Some("\u{feff}[wsl2]\r\nmemory=8GB\r\n"), Networking::Nat),
         (Some("nat"), Some("[wsl2]\nnetworkingMode=mirrored\n"), Networking::Nat),
-        (None, Some("[wsl2]\nnetworkingMode=virtioproxy"), Networking::VirtioProxy),
+        (
+            None,
+            Some("[wsl2]\nnetworkingMode=virtioproxy"),
+            Networking::VirtioProxy,
+        ),
         (None, None, Networking::Unknown),
     ] {
         assert_eq!(networking(wslinfo, wslconfig), expected, "{wslinfo:?} {wslconfig:?}");
@@ -140,9 +155,18 @@ fn wsl_1_and_windows_drives_are_fatal_and_wsl_2_without_systemd_is_fine() {
         init: init.to_owned(),
         ..sound()
     };
-    let first = with(Wsl { version: 1, ..Wsl::default() }, "init");
+    let first = with(
+        Wsl {
+            version: 1,
+            ..Wsl::default()
+        },
+        "init",
+    );
     assert_eq!(find(&first, "wsl").verdict, Verdict::Fatal);
-    let second = Wsl { version: 2, ..Wsl::default() };
+    let second = Wsl {
+        version: 2,
+        ..Wsl::default()
+    };
     assert_eq!(find(&with(second.clone(), "init"), "wsl init").verdict, Verdict::Ok);
     let pending = Wsl {
         systemd_configured: Some(true),
@@ -153,14 +177,20 @@ fn wsl_1_and_windows_drives_are_fatal_and_wsl_2_without_systemd_is_fine() {
         data_on_windows: true,
         ..second
     };
-    assert_eq!(find(&with(on_windows, "systemd"), "data directory").verdict, Verdict::Fatal);
+    assert_eq!(
+        find(&with(on_windows, "systemd"), "data directory").verdict,
+        Verdict::Fatal
+    );
 }
 
 #[test]
 fn a_vpns_route_inside_our_range_is_named() {
     let line = "tun0\t0005F40A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0";
     let (route, interface) = parse_route(line).expect("a route");
-    assert_eq!((route.to_string().as_str(), interface.as_str()), ("10.244.5.0/24", "tun0"));
+    assert_eq!(
+        (route.to_string().as_str(), interface.as_str()),
+        ("10.244.5.0/24", "tun0")
+    );
     let mut facts = sound();
     facts.routes = vec![(route, interface)];
     let check = find(&facts, "pod range");
@@ -209,7 +239,10 @@ fn this_machine_can_be_examined() {
         ..Default::default()
     };
     let instance = crate::node::instance::Instance::resolve("doctor-test", &overrides).expect("resolves");
-    assert!(nix::unistd::geteuid().is_root(), "this test makes namespaces and mounts: run it as root");
+    assert!(
+        nix::unistd::geteuid().is_root(),
+        "this test makes namespaces and mounts: run it as root"
+    );
     let facts = super::gather::everything(&instance, false);
     for (name, trial) in &facts.namespaces {
         assert_eq!(trial, &Some(Ok(())), "{name}");
@@ -217,7 +250,11 @@ fn this_machine_can_be_examined() {
     assert_eq!(facts.overlay, Some(Ok(())));
     assert_eq!(facts.veth, Some(Ok(())));
     assert_eq!(facts.cgroup.trial, Some(Ok(())));
-    assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 0, "trials leave nothing behind");
+    assert_eq!(
+        std::fs::read_dir(dir.path()).expect("readable").count(),
+        0,
+        "trials leave nothing behind"
+    );
     let links = std::fs::read_to_string("/proc/net/dev").expect("readable");
     assert!(!links.contains("doctor0"), "trials stay in their own namespace");
 }

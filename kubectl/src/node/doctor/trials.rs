@@ -24,7 +24,9 @@ pub(super) fn run(instance: &Instance, facts: &mut Facts) {
         table: "minik-doctor".to_owned(),
     };
     let outcome = thread::scope(|scope| {
-        let trial = thread::Builder::new().name("doctor".to_owned()).spawn_scoped(scope, || in_namespaces(&directory, &plan));
+        let trial = thread::Builder::new()
+            .name("doctor".to_owned())
+            .spawn_scoped(scope, || in_namespaces(&directory, &plan));
         trial.map(thread::ScopedJoinHandle::join)
     });
     match outcome {
@@ -52,13 +54,21 @@ struct Outcome {
 fn in_namespaces(directory: &Path, plan: &NetworkPlan) -> Outcome {
     let mut outcome = Outcome::default();
     for (name, flag) in namespace_names() {
-        outcome.namespaces.insert(name, Some(unshare(flag).map_err(|errno| errno.to_string())));
+        outcome
+            .namespaces
+            .insert(name, Some(unshare(flag).map_err(|errno| errno.to_string())));
     }
     let entered = |name: &str| matches!(outcome.namespaces.get(name), Some(Some(Ok(()))));
     let (mounts, network) = (entered("mnt"), entered("net"));
     if mounts {
         // Or the trial's mounts would show up in the machine's own namespace.
-        let private = mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>);
+        let private = mount(
+            None::<&str>,
+            "/",
+            None::<&str>,
+            MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+            None::<&str>,
+        );
         outcome.mount = Some(private.map_err(|errno| errno.to_string()));
     }
     if matches!(outcome.mount, Some(Ok(()))) {
@@ -86,7 +96,13 @@ fn overlay(directory: &Path) -> Result<(), String> {
         join("work").display()
     );
     let merged = join("merged");
-    let mounted = mount(Some("overlay"), &merged, Some("overlay"), MsFlags::empty(), Some(options.as_str()));
+    let mounted = mount(
+        Some("overlay"),
+        &merged,
+        Some("overlay"),
+        MsFlags::empty(),
+        Some(options.as_str()),
+    );
     mounted.map_err(|errno| format!("mount: {errno}"))?;
     let written = fs::write(merged.join("file"), "above").map_err(|error| format!("write: {error}"));
     let unmounted = nix::mount::umount2(&merged, nix::mount::MntFlags::MNT_DETACH);
@@ -101,7 +117,12 @@ fn veth() -> Result<(), String> {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(|error| error.to_string())?;
         let connection = tokio::spawn(connection);
         let pair = rtnetlink::LinkVeth::new("doctor0", "doctor1").build();
-        let made = handle.link().add(pair).execute().await.map_err(|error| error.to_string());
+        let made = handle
+            .link()
+            .add(pair)
+            .execute()
+            .await
+            .map_err(|error| error.to_string());
         connection.abort();
         made
     })
@@ -111,7 +132,7 @@ fn veth() -> Result<(), String> {
 fn nat(plan: &NetworkPlan) -> Result<(), String> {
     let scratch = Scratch::new(&std::env::temp_dir()).map_err(|error| error.to_string())?;
     let network = Network::open(plan.clone(), &scratch.0.join("network.json")).map_err(|error| chain(&error))?;
-    network.masquerade().map_err(chain)
+    network.masquerade().map_err(|error| chain(error))
 }
 
 /// Makes and removes a cgroup in each hierarchy.

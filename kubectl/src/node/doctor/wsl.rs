@@ -87,10 +87,14 @@ fn networking_check(networking: &Networking) -> Check {
     const NAME: &str = "wsl networking";
     match networking {
         Networking::Nat => Check::ok(NAME, "NAT; published ports are reached from Windows through localhost"),
-        Networking::Mirrored => {
-            Check::ok(NAME, "mirrored; Windows and Linux share addresses, and ports: what Windows uses is taken here")
-        }
-        Networking::VirtioProxy => Check::ok(NAME, "virtioproxy; published ports are reached from Windows through localhost"),
+        Networking::Mirrored => Check::ok(
+            NAME,
+            "mirrored; Windows and Linux share addresses, and ports: what Windows uses is taken here",
+        ),
+        Networking::VirtioProxy => Check::ok(
+            NAME,
+            "virtioproxy; published ports are reached from Windows through localhost",
+        ),
         Networking::Bridged => Check::warn(
             NAME,
             "bridged, which is deprecated",

@@ -107,5 +107,7 @@ fn ports(slot: u16) -> (u16, u16) {
 
 /// The ports tried in the place of `wanted`, itself first.
 pub(in crate::node) fn port_candidates(wanted: u16) -> impl Iterator<Item = u16> {
-    PORT_DISTANCES.into_iter().filter_map(move |distance| wanted.checked_add(distance))
+    PORT_DISTANCES
+        .into_iter()
+        .filter_map(move |distance| wanted.checked_add(distance))
 }

@@ -76,10 +76,15 @@ pub(super) fn slots_taken(name: &str) -> BTreeSet<u16> {
     let dirs = fs::read_dir(DATA_PARENT).into_iter().flatten().flatten();
     let remembered = dirs.map(|entry| entry.path().join(FILE));
     let running = fs::read_dir(RUN_PARENT).into_iter().flatten().flatten();
-    let running = running.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
+    let running = running
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "json"));
     // What can't be read can't be avoided either; the runtime reports ranges that collide.
     let instances = remembered.chain(running).filter_map(|path| read(&path).ok().flatten());
-    instances.filter(|other| other.name != name).map(|other| other.slot).collect()
+    instances
+        .filter(|other| other.name != name)
+        .map(|other| other.slot)
+        .collect()
 }
 
 pub(super) fn remember(instance: &Instance) -> Result<(), RememberError> {
@@ -96,7 +101,11 @@ pub(super) fn remember(instance: &Instance) -> Result<(), RememberError> {
 pub(super) fn forget(instance: &Instance) {
     // Only the pointer for this very directory: an instance of the same name elsewhere keeps its own.
     let path = by_name(&instance.name);
-    if read(&path).ok().flatten().is_some_and(|found| found.data_dir == instance.data_dir) {
+    if read(&path)
+        .ok()
+        .flatten()
+        .is_some_and(|found| found.data_dir == instance.data_dir)
+    {
         let _ = fs::remove_file(&path);
     }
 }
@@ -105,7 +114,10 @@ pub(super) fn carries_marker(dir: &Path, name: &str) -> bool {
     let marker = dir.join(FILE);
     // A link could point at another instance's marker; a directory others may write to proves nothing.
     let ours = fs::symlink_metadata(&marker).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o022 == 0);
-    ours && read(&marker).ok().flatten().is_some_and(|instance| instance.name == name)
+    ours && read(&marker)
+        .ok()
+        .flatten()
+        .is_some_and(|instance| instance.name == name)
 }
 
 fn by_name(name: &str) -> PathBuf {
@@ -115,7 +127,9 @@ fn by_name(name: &str) -> PathBuf {
 fn read(path: &Path) -> Result<Option<Instance>, RememberError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(source) => {
             return Err(RememberError::Read {
                 path: path.to_owned(),

@@ -108,7 +108,10 @@ fn a_remembered_instance_is_found_again_with_what_was_set() {
     let other = Instance::resolve("other", &overrides).expect_err("the directory is another instance's");
     assert!(other.to_string().contains("belongs to instance"), "{other}");
     first.forget();
-    assert_ne!(Instance::resolve(&name, &Overrides::default()).expect("resolves"), first);
+    assert_ne!(
+        Instance::resolve(&name, &Overrides::default()).expect("resolves"),
+        first
+    );
 }
 
 #[test]

@@ -58,17 +58,39 @@ pub(super) fn merge(text: &str, entry: &Entry<'_>, switch: bool) -> Result<Merge
         root.entry(field.into()).or_insert_with(|| value.into());
     }
     let cluster = named(&mut root, "clusters", "cluster", entry.name)?;
-    drop_fields(cluster, &["certificate-authority", "insecure-skip-tls-verify", "tls-server-name"]);
+    drop_fields(
+        cluster,
+        &["certificate-authority", "insecure-skip-tls-verify", "tls-server-name"],
+    );
     cluster.insert("server".into(), entry.server.into());
-    cluster.insert("certificate-authority-data".into(), STANDARD.encode(entry.authority).into());
+    cluster.insert(
+        "certificate-authority-data".into(),
+        STANDARD.encode(entry.authority).into(),
+    );
     let context = named(&mut root, "contexts", "context", entry.name)?;
     context.insert("cluster".into(), entry.name.into());
     context.insert("user".into(), entry.name.into());
     let user = named(&mut root, "users", "user", entry.name)?;
-    drop_fields(user, &["client-certificate", "client-key", "token", "tokenFile", "exec", "auth-provider"]);
-    user.insert("client-certificate-data".into(), STANDARD.encode(entry.certificate).into());
+    drop_fields(
+        user,
+        &[
+            "client-certificate",
+            "client-key",
+            "token",
+            "tokenFile",
+            "exec",
+            "auth-provider",
+        ],
+    );
+    user.insert(
+        "client-certificate-data".into(),
+        STANDARD.encode(entry.certificate).into(),
+    );
     user.insert("client-key-data".into(), STANDARD.encode(entry.key).into());
-    let none = root.get("current-context").and_then(Value::as_str).is_none_or(str::is_empty);
+    let none = root
+        .get("current-context")
+        .and_then(Value::as_str)
+        .is_none_or(str::is_empty);
     if none || switch {
         root.insert("current-context".into(), entry.name.into());
     }
@@ -111,14 +133,18 @@ fn named<'a>(
             expected: "list",
         });
     };
-    let found = entries.iter().position(|entry| entry.get("name").and_then(Value::as_str) == Some(name));
+    let found = entries
+        .iter()
+        .position(|entry| entry.get("name").and_then(Value::as_str) == Some(name));
     let index = found.unwrap_or(entries.len());
     if found.is_none() {
         let mut entry = Mapping::new();
         entry.insert("name".into(), name.into());
         entries.push(Value::Mapping(entry));
     }
-    let entry = entries[index].as_mapping_mut().expect("it has a name, or was just made");
+    let entry = entries[index]
+        .as_mapping_mut()
+        .expect("it has a name, or was just made");
     let body_value = entry.entry(body.into()).or_insert(Value::Null);
     if body_value.is_null() {
         *body_value = Value::Mapping(Mapping::new());

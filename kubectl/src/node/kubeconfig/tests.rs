@@ -66,12 +66,18 @@ fn a_second_merge_changes_nothing() {
 
 #[test]
 fn what_the_user_chose_for_our_context_stays() {
-    let once = merged("", false).text.expect("changed").replace("    cluster: minik", "    namespace: dev\n    cluster: minik");
+    let once = merged("", false)
+        .text
+        .expect("changed")
+        .replace("    cluster: minik", "    namespace: dev\n    cluster: minik");
     let moved = Entry {
         server: "https://127.0.0.1:16443",
         ..ENTRY
     };
-    let text = document::merge(&once, &moved, false).expect("sound").text.expect("the server moved");
+    let text = document::merge(&once, &moved, false)
+        .expect("sound")
+        .text
+        .expect("the server moved");
     let root = yaml(&text);
     assert_eq!(root["contexts"][0]["context"]["namespace"], "dev");
     assert_eq!(root["clusters"][0]["cluster"]["server"], moved.server);
@@ -90,7 +96,13 @@ fn removing_takes_ours_and_leaves_the_rest() {
 
 #[test]
 fn what_is_no_kubeconfig_is_refused() {
-    for text in ["[1]", "clusters: 5", "a: [", "text", "clusters:\n- name: minik\n  cluster: 7\n"] {
+    for text in [
+        "[1]",
+        "clusters: 5",
+        "a: [",
+        "text",
+        "clusters:\n- name: minik\n  cluster: 7\n",
+    ] {
         assert!(document::merge(text, &ENTRY, false).is_err(), "{text}");
     }
 }
@@ -98,7 +110,11 @@ fn what_is_no_kubeconfig_is_refused() {
 #[test]
 fn the_invoking_user_is_found_through_sudo() {
     let variables = |list: &'static [(&str, &str)]| {
-        move |name: &str| list.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+        move |name: &str| {
+            list.iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| OsString::from(value))
+        }
     };
     let home_of = |uid: Uid| (uid.as_raw() == 1000).then(|| PathBuf::from("/home/ann"));
     let find = |explicit: Option<&str>, list| {
@@ -106,7 +122,10 @@ fn the_invoking_user_is_found_through_sudo() {
     };
     let sudo: &[(&str, &str)] = &[("SUDO_UID", "1000"), ("SUDO_GID", "1000"), ("HOME", "/root")];
     assert_eq!(find(None, sudo).expect("found"), Path::new("/home/ann/.kube/config"));
-    assert_eq!(find(None, &[("HOME", "/root")]).expect("found"), Path::new("/root/.kube/config"));
+    assert_eq!(
+        find(None, &[("HOME", "/root")]).expect("found"),
+        Path::new("/root/.kube/config")
+    );
     assert_eq!(find(None, &[("KUBECONFIG", ":/a:/b")]).expect("found"), Path::new("/a"));
     assert_eq!(find(Some("/x"), sudo).expect("found"), Path::new("/x"));
     assert!(matches!(find(None, &[]), Err(KubeconfigError::NoHome)));
@@ -129,7 +148,11 @@ fn mode_owner_and_links_are_kept() {
     let meta = fs::metadata(&real).expect("is there");
     assert_eq!((meta.mode() & 0o777, meta.uid(), meta.gid()), (0o640, 1234, 4321));
     assert!(fs::symlink_metadata(&link).expect("is there").is_symlink());
-    assert_eq!(fs::read_dir(dir.path()).expect("readable").count(), 2, "no temporary file is left");
+    assert_eq!(
+        fs::read_dir(dir.path()).expect("readable").count(),
+        2,
+        "no temporary file is left"
+    );
     assert!(target.remove("minik").expect("removes"));
     assert_eq!(yaml(&fs::read_to_string(&real).expect("readable")), yaml(OTHERS));
 }
@@ -144,7 +167,12 @@ fn a_new_file_is_the_users_own() {
     assert!(target.merge(&ENTRY, false).expect("this test needs root").current);
     for path in [dir.path().join(".kube"), target.path.clone()] {
         let meta = fs::metadata(&path).expect("is there");
-        assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o077), (1234, 4321, 0), "{}", path.display());
+        assert_eq!(
+            (meta.uid(), meta.gid(), meta.mode() & 0o077),
+            (1234, 4321, 0),
+            "{}",
+            path.display()
+        );
     }
 }
 

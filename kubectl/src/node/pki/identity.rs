@@ -48,7 +48,11 @@ pub(in crate::node) fn identities(names: &Names) -> Vec<Identity> {
         client("admin", "minik-admin", Some("system:masters")),
         client("scheduler", "system:kube-scheduler", None),
         client("node", &node, Some("system:nodes")),
-        client("apiserver-kubelet-client", "system:apiserver-kubelet-client", Some("system:masters")),
+        client(
+            "apiserver-kubelet-client",
+            "system:apiserver-kubelet-client",
+            Some("system:masters"),
+        ),
     ]
 }
 

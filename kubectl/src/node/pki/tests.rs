@@ -26,7 +26,10 @@ fn a_second_run_keeps_everything() {
     let first = ensure(dir.path(), &names(), now).expect("issues");
     assert_eq!(first.len(), 7);
     assert_eq!(ensure(dir.path(), &names(), now).expect("keeps"), []);
-    let mode = fs::metadata(dir.path().join("admin.key")).expect("was written").permissions().mode();
+    let mode = fs::metadata(dir.path().join("admin.key"))
+        .expect("was written")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
@@ -39,7 +42,10 @@ fn a_moved_machine_gets_new_names_and_keeps_its_authority() {
         node_ip: IpAddr::V4(Ipv4Addr::new(172, 20, 3, 4)),
         ..names()
     };
-    assert_eq!(ensure(dir.path(), &moved, now).expect("issues"), [("kubelet", "its names changed")]);
+    assert_eq!(
+        ensure(dir.path(), &moved, now).expect("issues"),
+        [("kubelet", "its names changed")]
+    );
     let renamed = Names {
         node_name: "other".to_owned(),
         ..moved
@@ -74,14 +80,27 @@ fn damage_is_repaired() {
     fs::write(dir.path().join("ca.key"), "garbage").expect("writable");
     let issued = ensure(dir.path(), &names(), now).expect("issues");
     assert_eq!(issued.len(), 7);
-    assert!(issued[1..].iter().all(|(_, reason)| *reason == "the authority changed"), "{issued:?}");
+    assert!(
+        issued[1..].iter().all(|(_, reason)| *reason == "the authority changed"),
+        "{issued:?}"
+    );
 }
 
 #[test]
 fn the_api_server_is_known_by_all_its_names() {
     let all = identities(&names());
-    let apiserver = all.iter().find(|identity| identity.file == "apiserver").expect("is listed");
-    for name in ["127.0.0.1", "::1", "localhost", "box", "kubernetes.default.svc", "10.96.0.1"] {
+    let apiserver = all
+        .iter()
+        .find(|identity| identity.file == "apiserver")
+        .expect("is listed");
+    for name in [
+        "127.0.0.1",
+        "::1",
+        "localhost",
+        "box",
+        "kubernetes.default.svc",
+        "10.96.0.1",
+    ] {
         assert!(apiserver.names.iter().any(|known| known == name), "{name}");
     }
 }

@@ -112,7 +112,10 @@ fn bind_notify(path: &std::path::Path) -> io::Result<UnixDatagram> {
 async fn wait_ready(socket: UnixDatagram, program: Program, run: u64, inputs: mpsc::UnboundedSender<Input>) {
     let mut buffer = [0; 4096];
     while let Ok(length) = socket.recv(&mut buffer).await {
-        if buffer[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
+        if buffer[..length]
+            .split(|byte| *byte == b'\n')
+            .any(|line| line == b"READY=1")
+        {
             let _ = inputs.send(Input::Program(program, run, Event::Ready));
         }
     }
@@ -127,7 +130,9 @@ async fn keep_output(mut output: impl tokio::io::AsyncRead + Unpin, mut log: Log
             Ok(length) => length,
         };
         let chunk = &buffer[..length];
-        if let Some(line) = chunk.split(|byte| *byte == b'\n').rfind(|line| !line.trim_ascii().is_empty())
+        if let Some(line) = chunk
+            .split(|byte| *byte == b'\n')
+            .rfind(|line| !line.trim_ascii().is_empty())
             && let Ok(mut words) = last_words.lock()
         {
             *words = String::from_utf8_lossy(line).trim().to_owned();
@@ -179,6 +184,9 @@ mod tests {
         let log = Log::open(&path).expect("writable");
         keep_output(&b"first\nError: the disk is full\n\n"[..], log, Arc::clone(&words)).await;
         assert_eq!(*words.lock().expect("nobody panicked"), "Error: the disk is full");
-        assert_eq!(fs::read_to_string(&path).expect("readable"), "first\nError: the disk is full\n\n");
+        assert_eq!(
+            fs::read_to_string(&path).expect("readable"),
+            "first\nError: the disk is full\n\n"
+        );
     }
 }

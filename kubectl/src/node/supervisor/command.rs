@@ -69,7 +69,10 @@ fn runtime(line: Line, instance: &Instance) -> Line {
         .flag("--service-cidr", instance.service_cidr.to_string())
         .flag("--interface-prefix", &instance.interface_prefix)
         .flag("--cgroup-parent", &instance.cgroup_parent);
-    instance.registry_mirrors.iter().fold(line, |line, mirror| line.flag("--registry-mirror", mirror))
+    instance
+        .registry_mirrors
+        .iter()
+        .fold(line, |line, mirror| line.flag("--registry-mirror", mirror))
 }
 
 fn apiserver(line: Line, instance: &Instance) -> Line {
@@ -139,9 +142,9 @@ mod tests {
         for waits in [Program::needs, Program::stops_after] {
             let mut done: Vec<Program> = Vec::new();
             while done.len() < Program::ALL.len() {
-                let next = Program::ALL
-                    .into_iter()
-                    .find(|program| !done.contains(program) && waits(*program).iter().all(|other| done.contains(other)));
+                let next = Program::ALL.into_iter().find(|program| {
+                    !done.contains(program) && waits(*program).iter().all(|other| done.contains(other))
+                });
                 done.push(next.expect("somebody can always go on"));
             }
         }

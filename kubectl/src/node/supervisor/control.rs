@@ -45,9 +45,17 @@ pub(in crate::node) struct Phase {
 /// Which step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::node) enum What {
-    Started { pid: u32 },
-    Ready { took_millis: u64 },
-    Failed { reason: String, failures: u32, retry_millis: u64 },
+    Started {
+        pid: u32,
+    },
+    Ready {
+        took_millis: u64,
+    },
+    Failed {
+        reason: String,
+        failures: u32,
+        retry_millis: u64,
+    },
     Stopped,
 }
 
@@ -148,7 +156,9 @@ pub(super) fn listen(socket: &Path, inputs: mpsc::UnboundedSender<Input>) -> io:
 async fn serve(stream: UnixStream, inputs: mpsc::UnboundedSender<Input>) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
-    let Some(line) = lines.next_line().await? else { return Ok(()) };
+    let Some(line) = lines.next_line().await? else {
+        return Ok(());
+    };
     let request: Request = serde_json::from_str(&line)?;
     let (answer, mut messages) = mpsc::unbounded_channel();
     if inputs.send(Input::Client(request, answer)).is_err() {

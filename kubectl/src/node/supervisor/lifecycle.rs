@@ -90,7 +90,9 @@ impl Lifecycle {
                     took_millis: super::millis(now - since),
                 })
             }
-            (State::Starting { since } | State::Ready { since }, Event::Exited(reason)) => self.failed(reason, since, now),
+            (State::Starting { since } | State::Ready { since }, Event::Exited(reason)) => {
+                self.failed(reason, since, now)
+            }
             (State::BackingOff { .. }, Event::Due) => {
                 self.state = State::Waiting;
                 self.restarts += 1;
@@ -200,7 +202,10 @@ mod tests {
     #[test]
     fn delays_double_up_to_their_limit() {
         let delays: Vec<u128> = (1..12).map(|failures| backoff(failures).as_millis()).collect();
-        assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]);
+        assert_eq!(
+            delays,
+            [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]
+        );
         assert_eq!(backoff(u32::MAX), BACKOFF_MAX);
     }
 
