@@ -1,6 +1,7 @@
 //! What the programs log: one line an event on stderr, with time, level and program. The supervisor keeps it on disk.
 
 use std::fmt;
+use std::io::IsTerminal;
 
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
@@ -33,6 +34,7 @@ pub fn start(program: &'static str, level: LogLevel) {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::from(level))
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         // Its report of a failed write would panic when the reader of our stderr has gone.
         .log_internal_errors(false)
         .event_format(Line { program });

@@ -446,7 +446,7 @@ impl Starting {
                     });
                 }
                 progress.warn(format_args!(
-                    "{program}: {reason}; starting it again in {retry_millis} ms"
+                    "{program} ended ({reason}); it is started again in {retry_millis} ms"
                 ));
             }
         }

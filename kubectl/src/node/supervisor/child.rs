@@ -6,6 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -27,6 +28,12 @@ pub(crate) const SUPERVISOR_VARIABLE: &str = "MINIK_SUPERVISOR_PID";
 /// glibc keeps an arena of at least 64 MB of addresses per thread and gives memory back late; programs that idle most of
 /// the time want one or two, trimmed early. The variables are glibc's own (mallopt(3)); other libraries ignore them.
 const ALLOCATOR: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "1"), ("MALLOC_TRIM_THRESHOLD_", "65536")];
+
+/// How much of a program's output is remembered for the message about its end.
+const TAIL_BYTES: usize = 2048;
+
+/// How long output is waited for after the end.
+const DRAIN: Duration = Duration::from_millis(100);
 
 /// Why a program can't be started.
 #[derive(Debug, thiserror::Error)]
@@ -78,14 +85,16 @@ impl Child {
         let mut child = command.spawn().map_err(StartError::Execute)?;
         let pid = child.id().expect("it has not been waited for");
         let output = child.stderr.take().expect("it was asked for");
-        let last_words = Arc::new(Mutex::new(String::new()));
-        tokio::spawn(keep_output(output, log, Arc::clone(&last_words)));
+        let tail = Arc::new(Mutex::new(Vec::new()));
+        let output = tokio::spawn(keep_output(output, log, Arc::clone(&tail)));
         let ready = tokio::spawn(wait_ready(notify, program, run, inputs.clone()));
         let inputs = inputs.clone();
         tokio::spawn(async move {
             let status = child.wait().await;
             ready.abort();
-            let words = last_words.lock().map(|words| words.clone()).unwrap_or_default();
+            // What it said last is on its way. A shim may have inherited the pipe, which then doesn't end: hence the bound.
+            let _ = tokio::time::timeout(DRAIN, output).await;
+            let words = tail.lock().map(|tail| last_words(&tail)).unwrap_or_default();
             let _ = inputs.send(Input::Program(program, run, Event::Exited(reason(status, &words))));
         });
         Ok(Self { pid })
@@ -121,8 +130,8 @@ async fn wait_ready(socket: UnixDatagram, program: Program, run: u64, inputs: mp
     }
 }
 
-/// Copies what the program prints to its log, and remembers the last line that says something.
-async fn keep_output(mut output: impl tokio::io::AsyncRead + Unpin, mut log: Log, last_words: Arc<Mutex<String>>) {
+/// Copies what the program prints to its log, and remembers the end of it.
+async fn keep_output(mut output: impl tokio::io::AsyncRead + Unpin, mut log: Log, tail: Arc<Mutex<Vec<u8>>>) {
     let mut buffer = vec![0; 8192];
     loop {
         let length = match output.read(&mut buffer).await {
@@ -130,18 +139,28 @@ async fn keep_output(mut output: impl tokio::io::AsyncRead + Unpin, mut log: Log
             Ok(length) => length,
         };
         let chunk = &buffer[..length];
-        if let Some(line) = chunk
-            .split(|byte| *byte == b'\n')
-            .rfind(|line| !line.trim_ascii().is_empty())
-            && let Ok(mut words) = last_words.lock()
-        {
-            *words = String::from_utf8_lossy(line).trim().to_owned();
+        if let Ok(mut tail) = tail.lock() {
+            tail.extend_from_slice(chunk);
+            let surplus = tail.len().saturating_sub(TAIL_BYTES);
+            tail.drain(..surplus);
         }
         if let Err(error) = log.write(chunk) {
             // A full disk costs log lines, never the program: it must not block on its own stderr.
             tracing::warn!(%error, "cannot keep a program's output");
         }
     }
+}
+
+/// The line that most likely tells why it ended: the last one about an error, else the last one.
+fn last_words(tail: &[u8]) -> String {
+    let text = String::from_utf8_lossy(tail);
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let about_error = |line: &&str| {
+        let line = line.to_ascii_lowercase();
+        ["error", "panicked", "cannot"].iter().any(|word| line.contains(word))
+    };
+    let found = lines.clone().rfind(about_error).or_else(|| lines.next_back());
+    found.unwrap_or_default().to_owned()
 }
 
 fn reason(status: io::Result<ExitStatus>, last_words: &str) -> String {
@@ -176,17 +195,32 @@ mod tests {
         assert_eq!(reason(Ok(ExitStatus::from_raw(35)), ""), "killed by signal 35");
     }
 
+    #[test]
+    fn the_line_that_tells_why_is_found() {
+        for (tail, words) in [
+            ("", ""),
+            ("loading\nready\n\n", "ready"),
+            (
+                "error: unexpected argument\n\nFor more information, try '--help'.\n",
+                "error: unexpected argument",
+            ),
+            ("INFO start\nERROR disk full\nINFO bye\n", "ERROR disk full"),
+        ] {
+            assert_eq!(last_words(tail.as_bytes()), words);
+        }
+    }
+
     #[tokio::test]
-    async fn output_is_kept_and_the_last_line_remembered() {
+    async fn output_is_kept_and_its_end_remembered() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("x.log");
-        let words = Arc::new(Mutex::new(String::new()));
+        let tail = Arc::new(Mutex::new(Vec::new()));
         let log = Log::open(&path).expect("writable");
-        keep_output(&b"first\nError: the disk is full\n\n"[..], log, Arc::clone(&words)).await;
-        assert_eq!(*words.lock().expect("nobody panicked"), "Error: the disk is full");
-        assert_eq!(
-            fs::read_to_string(&path).expect("readable"),
-            "first\nError: the disk is full\n\n"
-        );
+        let output = format!("first\n{}last\n", "middle\n".repeat(1000));
+        keep_output(output.as_bytes(), log, Arc::clone(&tail)).await;
+        let tail = tail.lock().expect("nobody panicked").clone();
+        assert_eq!(tail.len(), TAIL_BYTES);
+        assert_eq!(last_words(&tail), "last");
+        assert_eq!(fs::read_to_string(&path).expect("readable"), output);
     }
 }
