@@ -20,6 +20,17 @@ pub enum Program {
     /// Keep a node's programs running (started by `up`)
     #[command(hide = true)]
     Supervisor(Supervisor),
+    /// Decide which node each pod runs on (a program of the node)
+    Scheduler(With<minik_scheduler::Config>),
+}
+
+/// A program's own arguments, and those of all programs.
+#[derive(Debug, Args)]
+pub struct With<C: Args> {
+    #[command(flatten)]
+    config: C,
+    #[command(flatten)]
+    logs: Logs,
 }
 
 /// Arguments of the supervisor, besides the instance's name.
@@ -54,6 +65,10 @@ impl Program {
                 nix::unistd::setsid().context("cannot leave the terminal's session")?;
                 single_threaded()?.block_on(supervisor::run_detached(instance))?;
                 Ok(())
+            }
+            Self::Scheduler(With { config, logs }) => {
+                begin("scheduler", logs)?;
+                Ok(single_threaded()?.block_on(minik_scheduler::run(config))?)
             }
         }
     }
