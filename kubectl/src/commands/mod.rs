@@ -13,6 +13,7 @@ pub mod get;
 pub mod logs;
 pub mod pod;
 pub mod port_forward;
+pub mod programs;
 pub mod target;
 pub mod terminal;
 pub mod version;

@@ -1,0 +1,123 @@
+//! Field selectors: `spec.nodeName=n1,status.phase!=Running`.
+//!
+//! The grammar is apimachinery's `fields.ParseSelector`.
+
+use super::InvalidSelector;
+
+/// Which fields an object must have; which fields can be asked for is each kind's own matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields(Vec<FieldRequirement>);
+
+/// One requirement on one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldRequirement {
+    /// `spec.nodeName`
+    pub path: String,
+    /// The value that it has to have, or may not have.
+    pub value: String,
+    /// It has to have the value; otherwise it may not.
+    pub equal: bool,
+}
+
+impl Fields {
+    /// Reads `a=b,c!=d`; `\,`, `\=` and `\\` stand for themselves.
+    ///
+    /// # Errors
+    /// When a part has no `=`, `==` or `!=`.
+    pub fn parse(text: &str) -> Result<Self, InvalidSelector> {
+        let mut requirements = Vec::new();
+        for part in split_unescaped(text).into_iter().filter(|part| !part.is_empty()) {
+            let (path, value, equal) = if let Some((path, value)) = part.split_once("!=") {
+                (path, value, false)
+            } else if let Some((path, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
+                (path, value, true)
+            } else {
+                return Err(InvalidSelector::Syntax {
+                    found: part.to_owned(),
+                    expected: "=, ==, !=",
+                });
+            };
+            requirements.push(FieldRequirement {
+                path: path.trim().to_owned(),
+                value: unescape(value),
+                equal,
+            });
+        }
+        Ok(Self(requirements))
+    }
+
+    /// Whether an object is taken; `field` gives the text of a field, empty when it is absent.
+    #[must_use]
+    pub fn matches(&self, field: impl Fn(&str) -> String) -> bool {
+        self.0
+            .iter()
+            .all(|requirement| (field(&requirement.path) == requirement.value) == requirement.equal)
+    }
+
+    /// The requirements, for those who check which fields are asked for, or use an index.
+    #[must_use]
+    pub fn requirements(&self) -> &[FieldRequirement] {
+        &self.0
+    }
+
+    /// Takes everything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn split_unescaped(text: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut escaped) = (Vec::new(), 0, false);
+    for (index, c) in text.char_indices() {
+        if c == ',' && !escaped {
+            parts.push(&text[start..index]);
+            start = index + 1;
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+fn unescape(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    let mut characters = value.chars();
+    while let Some(c) = characters.next() {
+        out.push(if c == '\\' { characters.next().unwrap_or(c) } else { c });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn field_selectors_compare_text() {
+        let field = |path: &str| {
+            if path == "spec.nodeName" {
+                "n,1".to_owned()
+            } else {
+                String::new()
+            }
+        };
+        for (text, taken) in [
+            ("", true),
+            ("spec.nodeName=n\\,1", true),
+            ("spec.nodeName!=n2,status.phase=", true),
+            ("status.phase==x", false),
+        ] {
+            assert_eq!(Fields::parse(text).expect(text).matches(field), taken, "{text}");
+        }
+        assert!(Fields::parse("spec.nodeName").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in ".{0,40}") {
+            let _ = Fields::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Sandboxes.
+
+pub(crate) mod files;
