@@ -79,6 +79,9 @@ pub enum Verb {
     Delete(commands::delete::Delete),
     /// Wait until objects are in a state
     Wait(commands::wait::Wait),
+    /// Pull, import, list and remove the node's images
+    #[command(subcommand, visible_alias = "images")]
+    Image(commands::image::ImageVerb),
     /// Show the kinds that the server has
     ApiResources(commands::api_resources::ApiResources),
     /// Show where the server is
@@ -106,6 +109,7 @@ impl Verb {
             Self::PortForward(verb) => verb.run(global).await,
             Self::Delete(verb) => verb.run(global).await,
             Self::Wait(verb) => verb.run(global).await,
+            Self::Image(verb) => verb.run(global).await,
             Self::ApiResources(verb) => verb.run(global).await,
             Self::ClusterInfo(verb) => verb.run(global).await,
             Self::Config(verb) => verb.run(global),

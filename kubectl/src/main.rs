@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod describe;
 mod failure;
+mod image;
 mod logging;
 mod manifest;
 mod node;

@@ -10,6 +10,7 @@ pub mod describe;
 pub mod duration;
 pub mod exec;
 pub mod get;
+pub mod image;
 pub mod logs;
 pub mod pod;
 pub mod port_forward;
