@@ -1,1 +1,5 @@
 //! apiserver
+
+#![allow(dead_code, reason = "the rooms are joined by the registry")]
+
+mod kinds;
