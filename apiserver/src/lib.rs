@@ -2,4 +2,5 @@
 
 #![allow(dead_code, reason = "the rooms are joined by the registry")]
 
+mod decode;
 mod kinds;
