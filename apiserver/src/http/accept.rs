@@ -33,8 +33,8 @@ impl Accept {
     /// Reads the headers.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let values = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
-        let mut forms: Vec<Form> = values.clone().flat_map(|value| value.split(',')).filter_map(form).collect();
-        if values.clone().next().is_none() {
+        let mut forms: Vec<Form> = values.flat_map(|value| value.split(',')).filter_map(form).collect();
+        if !headers.contains_key(ACCEPT) {
             forms.push(Form::Plain);
         }
         let encodings = headers.get_all(ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());

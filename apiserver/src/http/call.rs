@@ -1,7 +1,6 @@
 //! A call: a request to a path of the table of kinds, taken apart once.
 
-use axum::body::Body;
-use axum::extract::Request;
+use http::request::Parts;
 use http::{HeaderMap, Method};
 use minik_api::path::ResourcePath;
 use minik_api::status::Status;
@@ -27,24 +26,24 @@ pub(crate) struct Call {
     pub(crate) user: User,
     /// Its place in a trace, that of the header or a new one.
     pub(crate) traceparent: Traceparent,
-    /// The whole request, its body not read yet.
-    pub(crate) request: Request,
+    /// The rest of the request, but for its body.
+    pub(crate) parts: Parts,
 }
 
 impl Call {
     /// Takes a request apart.
-    pub(super) fn new(request: Request) -> Result<Self, Status> {
-        let path = percent_decode_str(request.uri().path()).decode_utf8();
+    pub(super) fn new(parts: Parts) -> Result<Self, Status> {
+        let path = percent_decode_str(parts.uri.path()).decode_utf8();
         let path = path.ok().and_then(|path| ResourcePath::parse(&path)).ok_or_else(Status::no_such_path)?;
-        let user = request.extensions().get::<User>().cloned().ok_or_else(Status::unauthorized)?;
+        let user = parts.extensions.get::<User>().cloned().ok_or_else(Status::unauthorized)?;
         Ok(Self {
-            method: request.method().clone(),
+            method: parts.method.clone(),
             path,
-            params: Params::parse(request.uri())?,
-            accept: Accept::of(request.headers()),
+            params: Params::parse(&parts.uri)?,
+            accept: Accept::of(&parts.headers),
             user,
-            traceparent: traceparent(request.headers()),
-            request,
+            traceparent: traceparent(&parts.headers),
+            parts,
         })
     }
 
@@ -96,12 +95,6 @@ impl Call {
             dry_run: self.params.dry_run,
             traceparent: self.traceparent,
         }
-    }
-
-    /// The body, which can be taken once, and the headers that describe it.
-    pub(crate) fn take_body(&mut self) -> (&HeaderMap, Body) {
-        let body = std::mem::take(self.request.body_mut());
-        (self.request.headers(), body)
     }
 }
 

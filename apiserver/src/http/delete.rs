@@ -1,5 +1,6 @@
 //! `DELETE …/NAME` and of a collection.
 
+use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
 use minik_api::kinds::Kind;
@@ -9,8 +10,8 @@ use super::{Api, Call, body, params, respond};
 use crate::registry::{DeleteOptions, Deleted, List};
 
 /// Deletes one object. The answer is the object while it waits to go, and mostly a `Status` when it is gone.
-pub(super) async fn one(api: &Api, mut call: Call) -> Result<Response, Status> {
-    let asked = options(&mut call).await?;
+pub(super) async fn one(api: &Api, mut call: Call, body: Body) -> Result<Response, Status> {
+    let asked = options(&mut call, body).await?;
     let Deleted { object, gone } = api.registry.delete(call.target(), &asked, call.write_options()).await?;
     if !gone || answers_with_object(call.path.kind) {
         return respond::object(&call, StatusCode::OK, &object, &[]);
@@ -31,8 +32,8 @@ pub(super) async fn one(api: &Api, mut call: Call) -> Result<Response, Status> {
 }
 
 /// Deletes everything that is selected.
-pub(super) async fn collection(api: &Api, mut call: Call) -> Result<Response, Status> {
-    let asked = options(&mut call).await?;
+pub(super) async fn collection(api: &Api, mut call: Call, body: Body) -> Result<Response, Status> {
+    let asked = options(&mut call, body).await?;
     let selection = call.params.selection(call.namespace());
     selection.check(call.path.kind)?;
     let options = call.write_options();
@@ -46,8 +47,8 @@ pub(super) async fn collection(api: &Api, mut call: Call) -> Result<Response, St
     respond::list(&call, &list)
 }
 
-async fn options(call: &mut Call) -> Result<DeleteOptions, Status> {
-    let mut asked: DeleteOptions = match body::value(call).await? {
+async fn options(call: &mut Call, body: Body) -> Result<DeleteOptions, Status> {
+    let mut asked: DeleteOptions = match body::value(call, body).await? {
         Some(value) => serde_json::from_value(value)
             .map_err(|error| Status::bad_request(format!("the body is no DeleteOptions: {error}")))?,
         None => DeleteOptions::default(),

@@ -28,6 +28,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -42,10 +43,15 @@ use crate::discovery;
 use crate::registry::Registry;
 use crate::subresources::{self, kubelet::KubeletClient};
 
-pub(crate) use accept::Accept;
+pub(crate) use accept::{Accept, Form};
+pub(crate) use body::{object, value};
 pub(crate) use call::Call;
-pub(crate) use respond::{failure, json};
-pub(crate) use server::{Server, ServeError};
+pub(crate) use get::handle as get_object;
+pub(crate) use patch::handle as patch_object;
+pub(crate) use respond::{failure, json, object as respond_object};
+pub(crate) use server::{Server, authorities, certificates, private_key, tls_config};
+pub use server::ServeError;
+pub(crate) use update::handle as update_object;
 
 /// What every handler has at hand.
 pub(crate) struct Api {
@@ -102,31 +108,28 @@ async fn answered(State(_): State<Arc<Api>>, request: Request, next: Next) -> Re
 
 /// Any path that isn't fixed: one of a kind, or none.
 async fn resource(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let outcome = match Call::new(request) {
-        Ok(call) => dispatch(&api, call).await,
+    let (parts, body) = request.into_parts();
+    let outcome = match Call::new(parts) {
+        Ok(call) => dispatch(&api, call, body).await,
         Err(status) => Err(status),
     };
     outcome.unwrap_or_else(|status| failure(&status))
 }
 
-async fn dispatch(api: &Arc<Api>, call: Call) -> Result<Response, Status> {
+async fn dispatch(api: &Arc<Api>, call: Call, body: Body) -> Result<Response, Status> {
     call.authorize()?;
     if let Some(subresource) = call.path.subresource.clone() {
-        return subresources::handle(api, call, &subresource).await;
+        return subresources::handle(api, call, body, &subresource).await;
     }
     match (&call.method, call.path.name.is_some()) {
         (&Method::GET | &Method::HEAD, true) => get::handle(api, &call),
         (&Method::GET | &Method::HEAD, false) if call.params.watch => watch::handle(api, &call),
         (&Method::GET | &Method::HEAD, false) => list::handle(api, &call),
-        (&Method::POST, false) => create::handle(api, call).await,
-        (&Method::PUT, true) => update::handle(api, call, crate::registry::Part::Main).await,
-        (&Method::PATCH, true) => patch::handle(api, call, crate::registry::Part::Main).await,
-        (&Method::DELETE, true) => delete::one(api, call).await,
-        (&Method::DELETE, false) => delete::collection(api, call).await,
+        (&Method::POST, false) => create::handle(api, call, body).await,
+        (&Method::PUT, true) => update::handle(api, call, body, crate::registry::Part::Main).await,
+        (&Method::PATCH, true) => patch::handle(api, call, body, crate::registry::Part::Main).await,
+        (&Method::DELETE, true) => delete::one(api, call, body).await,
+        (&Method::DELETE, false) => delete::collection(api, call, body).await,
         (method, _) => Err(Status::method_not_allowed(method.as_str(), call.path.kind.plural)),
     }
 }
-
-pub(crate) use get::handle as get_object;
-pub(crate) use patch::handle as patch_object;
-pub(crate) use update::handle as update_object;

@@ -89,7 +89,7 @@ pub(crate) struct Meta<'a> {
 }
 
 impl Meta<'_> {
-    pub(super) fn of_one(stored: &Stored) -> Self {
+    pub(crate) fn of_one(stored: &Stored) -> Self {
         Self {
             resource_version: stored.revision.to_string(),
             token: None,
