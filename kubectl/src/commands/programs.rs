@@ -22,6 +22,8 @@ pub enum Program {
     /// Keep a node's programs running (started by `up`)
     #[command(hide = true)]
     Supervisor(Supervisor),
+    /// Store and serve objects: the one door to the cluster's state (a program of the node)
+    Apiserver(With<minik_apiserver::Config>),
     /// Decide which node each pod runs on (a program of the node)
     Scheduler(With<minik_scheduler::Config>),
     /// Own one pod's namespaces and containers (started by the runtime)
@@ -73,6 +75,11 @@ impl Program {
                 // A session of its own: it outlives the terminal that `up` was typed in, and hears none of its signals.
                 nix::unistd::setsid().context("cannot leave the terminal's session")?;
                 single_threaded()?.block_on(supervisor::run_detached(instance))?;
+                Ok(true)
+            }
+            Self::Apiserver(With { config, logs }) => {
+                begin("apiserver", logs)?;
+                single_threaded()?.block_on(minik_apiserver::run(config))?;
                 Ok(true)
             }
             Self::Scheduler(With { config, logs }) => {
