@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 use super::cluster::{Cluster, ClusterError, admin_entry};
 use super::doctor;
-use super::files::{self, FileError};
+use super::files::{self, Durability, FileError};
 use super::host;
 use super::instance::{Instance, RememberError};
 use super::kubeconfig::{self, Entry, KubeconfigError, Target};
@@ -316,7 +316,12 @@ fn write_kubeconfigs(instance: &Instance) -> Result<(), UpError> {
             certificate: &credential.certificate,
             key: &credential.key,
         });
-        files::write_if_changed(&dir.join(format!("{user}.kubeconfig")), text.as_bytes(), 0o600)?;
+        files::write_if_changed(
+            &dir.join(format!("{user}.kubeconfig")),
+            text.as_bytes(),
+            0o600,
+            Durability::Remade,
+        )?;
     }
     Ok(())
 }
