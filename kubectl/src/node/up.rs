@@ -18,6 +18,7 @@ use super::doctor;
 use super::files::{self, Durability, FileError};
 use super::host;
 use super::instance::{Instance, RememberError};
+use super::invoker::Invoker;
 use super::kubeconfig::{self, Entry, KubeconfigError, Target};
 use super::pki::{self, Names, PkiError};
 use super::ports::{self, Taken};
@@ -149,7 +150,9 @@ pub async fn up(options: &UpOptions, progress: &Progress) -> Result<Up, UpError>
     if let Some(status) = running {
         return join(options, &status, progress).await;
     }
+    supervisor::leftovers_gone(&options.instance).await?;
     let mut instance = options.instance.clone();
+    instance.docker_config = Invoker::find().docker_config();
     check_host(&instance, progress)?;
     choose_ports(&mut instance, progress)?;
     prepare(&instance, progress)?;
@@ -230,6 +233,7 @@ fn differs(running: &Instance, wanted: &Instance) -> bool {
         api_port_fixed: false,
         kubelet_port: 0,
         kubeconfig: None,
+        docker_config: None,
         ..instance.clone()
     };
     comparable(running) != comparable(wanted)

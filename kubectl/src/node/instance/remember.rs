@@ -89,7 +89,7 @@ pub(super) fn slots_taken(name: &str) -> BTreeSet<u16> {
 
 pub(super) fn remember(instance: &Instance) -> Result<(), RememberError> {
     let json = serde_json::to_vec_pretty(instance).expect("an instance is plain data");
-    for (dir, mode) in [(&instance.data_dir, 0o755), (&instance.run_dir, 0o711)] {
+    for (dir, mode) in [(&instance.data_dir, 0o755), (&instance.run_dir, 0o700)] {
         files::create_dir(dir, mode)?;
         files::write_if_changed(&dir.join(FILE), &json, 0o644, Durability::Kept)?;
     }
