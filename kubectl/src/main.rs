@@ -39,13 +39,16 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = commands::programs::shim_first() {
+        return code;
+    }
     let Minikctl { global, verb } = Minikctl::parse();
     // Fails only when a provider is there already, which is what is wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let result = match verb {
         Verb::Node(verb) => client(async { verb.run(&global).await }),
         Verb::Client(verb) => client(async { verb.run(&global).await.map(|()| true) }),
-        Verb::Program(program) => program.run(global.instance_name()).map(|()| true),
+        Verb::Program(program) => program.run(global.instance_name()),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -4,6 +4,8 @@
 //! and its logs on stderr.
 
 use std::ffi::CString;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -20,8 +22,17 @@ pub enum Program {
     /// Keep a node's programs running (started by `up`)
     #[command(hide = true)]
     Supervisor(Supervisor),
+    /// Store and serve objects: the one door to the cluster's state (a program of the node)
+    Apiserver(With<minik_apiserver::Config>),
     /// Decide which node each pod runs on (a program of the node)
     Scheduler(With<minik_scheduler::Config>),
+    /// Own one pod's namespaces and containers (started by the runtime)
+    #[command(hide = true)]
+    Shim {
+        /// The sandbox's directory, with its `sandbox.json`
+        #[arg(long, value_name = "DIR")]
+        sandbox: PathBuf,
+    },
 }
 
 /// A program's own arguments, and those of all programs.
@@ -56,7 +67,7 @@ impl Program {
     ///
     /// # Errors
     /// Those of the program.
-    pub fn run(self, instance_name: &str) -> anyhow::Result<()> {
+    pub fn run(self, instance_name: &str) -> anyhow::Result<bool> {
         match self {
             Self::Supervisor(arguments) => {
                 begin("supervisor", arguments.logs)?;
@@ -64,14 +75,36 @@ impl Program {
                 // A session of its own: it outlives the terminal that `up` was typed in, and hears none of its signals.
                 nix::unistd::setsid().context("cannot leave the terminal's session")?;
                 single_threaded()?.block_on(supervisor::run_detached(instance))?;
-                Ok(())
+                Ok(true)
+            }
+            Self::Apiserver(With { config, logs }) => {
+                begin("apiserver", logs)?;
+                single_threaded()?.block_on(minik_apiserver::run(config))?;
+                Ok(true)
             }
             Self::Scheduler(With { config, logs }) => {
                 begin("scheduler", logs)?;
-                Ok(single_threaded()?.block_on(minik_scheduler::run(config))?)
+                single_threaded()?.block_on(minik_scheduler::run(config))?;
+                Ok(true)
             }
+            Self::Shim { sandbox } => Ok(shim(sandbox) == ExitCode::SUCCESS),
         }
     }
+}
+
+/// A shim is started for each pod and stays as small as can be: exactly the command line that the runtime gives it is taken
+/// here, before anything else is set up. Everything else, `--help` among it, goes the usual way.
+#[must_use]
+pub fn shim_first() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    let (verb, flag, sandbox_dir) = (arguments.next()?, arguments.next()?, arguments.next()?);
+    (verb == "shim" && flag == "--sandbox" && arguments.next().is_none()).then(|| shim(sandbox_dir.into()))
+}
+
+fn shim(sandbox_dir: PathBuf) -> ExitCode {
+    // Only `ps` would miss it.
+    let _ = prctl::set_name(c"shim");
+    minik_runtime::shim::main(&minik_runtime::shim::ShimConfig { sandbox_dir })
 }
 
 /// What every program does first: its name for `ps`, its logs, and the promise to end with its supervisor.

@@ -93,6 +93,9 @@ pub enum UpError {
     /// The supervisor can't be started.
     #[error("cannot start the supervisor")]
     Spawn(#[source] io::Error),
+    /// Whoever started this process can't be told.
+    #[error("cannot say READY=1 on NOTIFY_SOCKET")]
+    Notify(#[source] io::Error),
     /// The supervisor ended at once.
     #[error("the supervisor ended before it served: {words}\nIts log is {}", log.display())]
     SupervisorEnded {
@@ -158,7 +161,10 @@ pub async fn up(options: &UpOptions, progress: &Progress) -> Result<Up, UpError>
         let follow = async {
             // An error means that the supervisor ended first, which the other branch reports.
             if listens.await.is_ok() {
-                finish(options, &instance, progress).await.map(Some)
+                let up = finish(options, &instance, progress).await?;
+                // systemd waits for this when `up --foreground` is a unit of Type=notify.
+                minik_api::notify::ready().map_err(UpError::Notify)?;
+                Ok::<_, UpError>(Some(up))
             } else {
                 Ok(None)
             }

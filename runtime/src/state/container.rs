@@ -28,6 +28,8 @@ pub(crate) struct ContainerRecord {
     pub(crate) image_id: String,
     /// The image by registry and digest, if it came from a registry; else its id.
     pub(crate) image_reference: String,
+    /// A tag of the image, for people; its reference if it has none.
+    pub(crate) image_name: String,
     /// Absolute; none if the kubelet asked for no log.
     pub(crate) log_path: Option<PathBuf>,
     /// Number of the signal that asks it to stop.

@@ -21,9 +21,9 @@ mod protobuf;
 mod sandbox;
 mod store;
 
-pub(crate) use container::{ContainerPhase, ContainerRecord, Exit};
+pub(crate) use container::{ContainerPhase, ContainerRecord, Exit, UserRecord};
 pub(crate) use entry::Entry;
-pub(crate) use sandbox::{SandboxPhase, SandboxRecord};
+pub(crate) use sandbox::{SandboxNetwork, SandboxPhase, SandboxRecord};
 pub(crate) use store::{Lookup, Store};
 
 use std::io;

@@ -13,6 +13,7 @@ fn container(id: &str) -> ContainerRecord {
         phase: ContainerPhase::Created,
         image_id: "sha256:00".to_owned(),
         image_reference: "sha256:00".to_owned(),
+        image_name: "sha256:00".to_owned(),
         log_path: None,
         stop_signal: 15,
         cgroup: PathBuf::from("/minik/5a"),
