@@ -61,6 +61,8 @@ impl Global {
 /// What a user does with a cluster.
 #[derive(Subcommand, Debug)]
 pub enum Verb {
+    /// Start the node, run nginx and Python on it, and watch it happen
+    Demo(commands::demo::Demo),
     /// Create or change objects so that they are what files say
     Apply(commands::apply::Apply),
     /// Show objects
@@ -100,6 +102,7 @@ impl Verb {
     /// Those of the verb, already in words for the user; see [`crate::failure::report`].
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         match self {
+            Self::Demo(verb) => verb.run(global).await,
             Self::Apply(verb) => verb.run(global).await,
             Self::Get(verb) => verb.run(global).await,
             Self::Describe(verb) => verb.run(global).await,

@@ -4,6 +4,7 @@ mod apply;
 mod cli;
 mod client;
 mod commands;
+mod demo;
 mod describe;
 mod failure;
 mod image;

@@ -19,7 +19,7 @@ use crate::print::output::{self, Output};
 use crate::resources::Resource;
 
 /// Arguments of `apply`.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(after_help = "Examples:
   minikctl apply -f manifests/nginx.yaml
   minikctl apply -R -f manifests/
@@ -143,7 +143,7 @@ impl Apply {
     }
 
     /// Applies one document, says what became of it, and gives the object back where it is to be shown.
-    async fn document(
+    pub async fn document(
         &self,
         session: &Session,
         document: Result<Document, ManifestError>,

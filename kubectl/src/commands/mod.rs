@@ -6,6 +6,7 @@ pub mod attach;
 pub mod cluster_info;
 pub mod config;
 pub mod delete;
+pub mod demo;
 pub mod describe;
 pub mod duration;
 pub mod exec;
