@@ -280,3 +280,6 @@ impl Images {
         collected.await.expect("collecting doesn't panic")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,21 +116,34 @@ impl<R: Read> Entries<R> {
             None => header.link_name_bytes().unwrap_or_default().into_owned(),
         };
         self.last_path = shown(&path);
-        let field = |result: io::Result<u64>, what| result.map_err(|_| self.broken(what));
+        // Fields left empty are zero, as Go and GNU tar read them.
+        let old = header.as_old();
+        let field = |result: io::Result<u64>, raw: &[u8], what| match result {
+            Err(_) if raw.iter().all(|b| matches!(b, 0 | b' ')) => Ok(0),
+            other => other.map_err(|_| self.broken(what)),
+        };
         let id = |value: u64, what| u32::try_from(value).map_err(|_| self.broken(what));
         let uid = id(
-            records.uid.map_or_else(|| field(header.uid(), "the owner"), Ok)?,
+            records
+                .uid
+                .map_or_else(|| field(header.uid(), &old.uid, "the owner"), Ok)?,
             "the owner",
         )?;
         let gid = id(
-            records.gid.map_or_else(|| field(header.gid(), "the group"), Ok)?,
+            records
+                .gid
+                .map_or_else(|| field(header.gid(), &old.gid, "the group"), Ok)?,
             "the group",
         )?;
-        let mode = header.mode().map_err(|_| self.broken("the mode"))? & 0o7777;
+        let mode = field(header.mode().map(u64::from), &old.mode, "the mode")?;
+        let mode = u32::try_from(mode).map_err(|_| self.broken("the mode"))? & 0o7777;
         let mtime = match records.mtime {
             Some(mtime) => mtime,
             // Times before 1970 are negative base-256 numbers, read as unsigned ones.
-            None => (field(header.mtime(), "the modification time")?.cast_signed(), 0),
+            None => (
+                field(header.mtime(), &old.mtime, "the modification time")?.cast_signed(),
+                0,
+            ),
         };
         let kind = self.kind(header, size, &path, &records)?;
         Ok(Entry {
