@@ -28,6 +28,7 @@ pub(crate) mod progress;
 mod pull;
 pub mod reference;
 pub mod registry;
+mod service;
 pub mod unpack;
 
 use std::collections::{HashMap, HashSet};
@@ -53,6 +54,7 @@ use platform::Platform;
 use progress::Board;
 use reference::Reference;
 use registry::{Clients, Credentials, Registries};
+pub use service::ImagesService;
 
 /// All images of one data directory. Cheap to clone; all clones are the same.
 #[derive(Clone, Debug)]

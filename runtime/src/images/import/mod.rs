@@ -21,6 +21,7 @@ use super::error::{PullError, chain};
 use super::layer::{ChannelReader, Piece};
 use super::manifest::{self, Document, LayerPlan};
 use super::platform::Platform;
+use super::progress::Board;
 use super::{Image, Images};
 use layout::{Found, Member};
 pub use spool::SpoolError;
@@ -76,12 +77,37 @@ impl Images {
     /// # Errors
     /// The archive is broken or holds no image for this machine; see [`ImportError`].
     pub async fn import(&self, archive: impl AsyncRead + Send + Unpin) -> Result<Vec<Arc<Image>>, ImportError> {
-        let _busy = self.busy().await;
+        self.import_shown_on(&self.inner.board, archive).await
+    }
+
+    /// Imports and shows the progress on a board of the caller's own.
+    pub(super) async fn import_shown_on(
+        &self,
+        board: &Arc<Board>,
+        archive: impl AsyncRead + Send + Unpin,
+    ) -> Result<Vec<Arc<Image>>, ImportError> {
+        let busy = self.busy().await;
+        let result = self.import_all(board, archive).await;
+        drop(busy);
+        if result.is_err()
+            && let Err(error) = self.collect().await
+        {
+            // The import's own error is what matters.
+            tracing::warn!(error = chain(&error), "collecting what a failed import left stopped");
+        }
+        result
+    }
+
+    async fn import_all(
+        &self,
+        board: &Arc<Board>,
+        archive: impl AsyncRead + Send + Unpin,
+    ) -> Result<Vec<Arc<Image>>, ImportError> {
         let spooled = self.spool(archive).await?;
         let found = layout::images(&spooled)?;
         let mut images = Vec::with_capacity(found.len());
         for image in found {
-            images.push(self.import_one(image).await?);
+            images.push(self.import_one(board, image).await?);
         }
         Ok(images)
     }
@@ -108,12 +134,12 @@ impl Images {
             .expect("spooling doesn't panic, and blocking threads are not aborted")?)
     }
 
-    async fn import_one(&self, found: Found) -> Result<Arc<Image>, ImportError> {
+    async fn import_one(&self, board: &Arc<Board>, found: Found) -> Result<Arc<Image>, ImportError> {
         let name = found
             .tags
             .first()
             .map_or_else(|| found.member.to_string(), ToString::to_string);
-        let tracker = self.inner.board.track(name.clone());
+        let tracker = board.track(name.clone());
         let result = self.build(&found, &name, &tracker).await;
         match &result {
             Ok(image) => tracker.done(image.id.to_string()),

@@ -6,6 +6,7 @@ mod fake;
 mod imports;
 mod pulls;
 mod sample;
+mod services;
 mod store;
 
 use std::path::PathBuf;
