@@ -1,6 +1,6 @@
 //! Floor 0: what two of our processes must agree on byte for byte, and nothing else.
 //!
-//! - [`kinds`]: the identities of the kinds that are served, [`path`]: their URLs;
+//! - [`kinds`]: the identities of the kinds that are served, [`path`]: their URLs, [`schema`]: their shapes;
 //! - [`object`], [`status`], [`field`], [`names`], [`selector`], [`quantity`]: the API machinery's own types and rules;
 //! - [`cri`], [`images`]: gRPC between kubelet and runtime; [`notify`], [`trace`]: what goes along between all of them.
 
@@ -13,6 +13,7 @@ pub mod notify;
 pub mod object;
 pub mod path;
 pub mod quantity;
+pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod trace;

@@ -1,2 +1,66 @@
-//! minikctl
-fn main() {}
+//! `minikctl`: the one executable. The client verbs are kubectl's; the node's verbs and programs join them here.
+
+mod apply;
+mod cli;
+mod client;
+mod commands;
+mod demo;
+mod describe;
+mod failure;
+mod image;
+mod logging;
+mod manifest;
+mod node;
+mod print;
+mod resources;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A single-node Kubernetes: run pods on this machine and see how.
+#[derive(Parser)]
+#[command(name = "minikctl", version, propagate_version = true, styles = print::style::HELP)]
+struct Minikctl {
+    #[command(flatten)]
+    global: cli::Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    #[command(flatten)]
+    Node(node::NodeVerb),
+    #[command(flatten)]
+    Client(cli::Verb),
+    #[command(flatten, next_help_heading = "Programs of the node")]
+    Program(commands::programs::Program),
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = commands::programs::shim_first() {
+        return code;
+    }
+    let Minikctl { global, verb } = Minikctl::parse();
+    // Fails only when a provider is there already, which is what is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let result = match verb {
+        Verb::Node(verb) => client(async { verb.run(&global).await }),
+        Verb::Client(verb) => client(async { verb.run(&global).await.map(|()| true) }),
+        Verb::Program(program) => program.run(global.instance_name()),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => failure::report(&error),
+    }
+}
+
+/// Runs a verb of the user's, on one thread. What still blocks a thread then (a read of a terminal) is left behind.
+fn client(verb: impl Future<Output = anyhow::Result<bool>>) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(verb);
+    runtime.shutdown_background();
+    result
+}

@@ -1,1 +1,15 @@
-//! tests
+//! Floor 3: what the end-to-end tests and benchmarks stand on. It drives the real executable from outside, as users do.
+//!
+//! [`World`] is a node of its own in a network namespace of its own; [`registry`] a real registry in it; [`images`] makes real
+//! images; [`executable`] builds and finds what is tested. Everything is bounded in time, and what a test leaves behind fails it.
+
+pub mod executable;
+pub mod images;
+pub mod leftovers;
+pub mod registry;
+pub mod run;
+pub mod vm;
+pub mod world;
+
+pub use run::{Output, Run};
+pub use world::World;

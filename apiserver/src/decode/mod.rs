@@ -1,0 +1,131 @@
+//! From bytes to an object: bodies are parsed, checked against the shape of their kind, and pruned. Pure.
+//!
+//! ```text
+//! bytes --json | yaml--> Parsed { value, duplicate keys } --object(kind)--> Object, unknown fields
+//! ```
+//! A wrong type is an error; unknown fields and duplicate keys are gathered as sentences, and the request's `fieldValidation`
+//! decides whether they are an error, warnings or nothing. Whether values make sense is for `kinds/` to say.
+
+mod near_miss;
+mod parse;
+mod place;
+mod shape;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use minik_api::kinds::Kind;
+use minik_api::object::Object;
+use minik_api::schema;
+use minik_api::status::Status;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub(crate) use parse::{Parsed, json, yaml};
+
+/// The body is no object of its kind.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(crate) enum DecodeError {
+    /// Not the format that it claims to be.
+    #[error("couldn't get version/kind; {format} parse error: {source_text}")]
+    Parse {
+        /// `json` or `yaml`
+        format: &'static str,
+        /// What the parser says, with line and column.
+        source_text: String,
+    },
+    /// A list, a text, a number.
+    #[error("couldn't get version/kind; json parse error: the body is {0}, not an object")]
+    NotAnObject(&'static str),
+    /// Another kind than the path's.
+    #[error("the body's kind is {kind:?} in version {version:?}")]
+    OtherKind {
+        /// As the body says.
+        version: String,
+        /// As the body says.
+        kind: String,
+    },
+    /// A field has the wrong type.
+    #[error("{0}")]
+    Type(shape::TypeError),
+    /// The metadata doesn't fit its type after all.
+    #[error("metadata: {0}")]
+    Metadata(String),
+}
+
+impl DecodeError {
+    /// The answer to the client, beginning as upstream's does.
+    pub(crate) fn status(&self, kind: &Kind) -> Status {
+        match self {
+            Self::Parse { .. } | Self::NotAnObject(_) => Status::bad_request(format!(
+                "the object provided is unrecognized (must be of type {}): {self}",
+                kind.kind
+            )),
+            Self::OtherKind { version, kind: found } => Status::bad_request(format!(
+                "{found} in version {version:?} cannot be handled as a {}: {self}, but the path is that of {} in version {:?}",
+                kind.kind,
+                kind.kind,
+                kind.api_version()
+            )),
+            Self::Type(_) | Self::Metadata(_) => Status::bad_request(cannot_be_handled(kind, &self.to_string())),
+        }
+    }
+}
+
+/// The answer when `fieldValidation=Strict` and there are unknown or duplicate fields.
+pub(crate) fn strict_status(kind: &Kind, sentences: &[String]) -> Status {
+    let why = format!("strict decoding error: {}", sentences.join(", "));
+    Status::bad_request(cannot_be_handled(kind, &why))
+}
+
+/// An object of this kind, pruned to the fields that the kind has, and a sentence for each field that it hasn't
+/// (`unknown field "spec.contaners", did you mean "containers"?`).
+///
+/// Absent and `null` are the same, and zero values that Kubernetes leaves out when it writes are left out.
+pub(crate) fn object(kind: &'static Kind, body: Value) -> Result<(Object, Vec<String>), DecodeError> {
+    let Value::Object(mut body) = body else {
+        return Err(DecodeError::NotAnObject(shape::type_name(&body)));
+    };
+    check_kind(kind, &body)?;
+    let unknown = match schema::of(kind) {
+        Some(definition) => shape::conform(definition, &mut body).map_err(DecodeError::Type)?,
+        None => Vec::new(),
+    };
+    body.remove("apiVersion");
+    body.remove("kind");
+    let metadata = match body.remove("metadata") {
+        Some(metadata) => {
+            ObjectMeta::deserialize(metadata).map_err(|error| DecodeError::Metadata(error.to_string()))?
+        }
+        None => ObjectMeta::default(),
+    };
+    let object = Object {
+        api_version: kind.api_version(),
+        kind: kind.kind.to_owned(),
+        metadata,
+        body,
+    };
+    Ok((object, unknown))
+}
+
+/// A body that says what it is must say the truth; one that doesn't say is what the path says.
+fn check_kind(kind: &Kind, body: &Map<String, Value>) -> Result<(), DecodeError> {
+    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (version, name) = (text("apiVersion"), text("kind"));
+    let fits = (version.is_empty() || version == kind.api_version()) && (name.is_empty() || name == kind.kind);
+    if fits {
+        return Ok(());
+    }
+    Err(DecodeError::OtherKind {
+        version: version.to_owned(),
+        kind: name.to_owned(),
+    })
+}
+
+fn cannot_be_handled(kind: &Kind, why: &str) -> String {
+    format!(
+        "{} in version {:?} cannot be handled as a {}: {why}",
+        kind.kind, kind.version, kind.kind
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! The rules of each kind: what is filled in, what is refused, what a table shows. Pure; no clock, no store, no request.
+//!
+//! ```text
+//! body -> decode -> [prepare_create | prepare_update | prepare_status_update] -> admission -> defaults
+//!      -> [validate | validate_update | validate_status_update] -> store
+//! ```
+//! The registry calls these in its one order; a kind overrides only what is its own, and a kind without a row here has all
+//! of the defaults below. Identities (names, paths) stand in `minik_api::kinds`, shapes of bodies in `minik_api::schema`.
+
+mod checks;
+mod duration;
+mod fill;
+mod metadata;
+mod pod;
+#[cfg(test)]
+mod testing;
+
+use jiff::Timestamp;
+use minik_api::kinds::Kind;
+use minik_api::object::Object;
+use minik_api::{field, names};
+use serde_json::Value;
+
+pub(crate) use metadata::{validate_metadata, validate_metadata_update};
+
+/// What is wrong with a name; empty when nothing is.
+pub(crate) type NameRule = fn(&str) -> Vec<String>;
+
+/// A kind's rules.
+pub(crate) trait Rules: Send + Sync {
+    /// What `metadata.name` may look like.
+    fn name_rule(&self) -> NameRule {
+        names::subdomain
+    }
+
+    /// Sets what a client has no say in when it creates: the status, mostly.
+    fn prepare_create(&self, object: &mut Object) {
+        object.body.remove("status");
+    }
+
+    /// An update through the resource itself leaves the status as it was.
+    fn prepare_update(&self, new: &mut Object, old: &Object) {
+        keep(new, old, "status");
+    }
+
+    /// An update through the status subresource changes nothing but the status.
+    fn prepare_status_update(&self, new: &mut Object, old: &Object) {
+        keep_all_but_status(new, old);
+    }
+
+    /// Fills in what the client left out. Idempotent.
+    fn defaults(&self, _object: &mut Object) {}
+
+    /// What is wrong with an object that is to be created; metadata is checked by [`validate_metadata`].
+    fn validate(&self, _object: &Object) -> Vec<field::Error> {
+        Vec::new()
+    }
+
+    /// What is wrong with `new` in the place of `old`.
+    fn validate_update(&self, new: &Object, _old: &Object) -> Vec<field::Error> {
+        self.validate(new)
+    }
+
+    /// What is wrong with the status of `new` in the place of that of `old`.
+    fn validate_status_update(&self, _new: &Object, _old: &Object) -> Vec<field::Error> {
+        Vec::new()
+    }
+
+    /// What isn't wrong, but will hurt: sent as `Warning` headers.
+    fn warnings(&self, _object: &Object) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether `metadata.generation` counts changes of the spec.
+    fn has_generation(&self) -> bool {
+        false
+    }
+
+    /// How long a deletion waits for somebody to finish the object's work; `None` when it doesn't wait at all.
+    fn grace_seconds(&self, _object: &Object, _asked: Option<i64>) -> Option<i64> {
+        None
+    }
+
+    /// The fields that can be selected on, besides `metadata.name` and `metadata.namespace`.
+    fn fields(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The text of one of [`Rules::fields`]; empty when it is absent.
+    fn field(&self, object: &Object, path: &str) -> String {
+        text_at(object, path)
+    }
+
+    /// The columns of a table.
+    fn columns(&self) -> &'static [Column] {
+        DEFAULT_COLUMNS
+    }
+
+    /// One cell for each of [`Rules::columns`].
+    fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        vec![object.name().into(), age(object, now).into()]
+    }
+}
+
+/// A column of a table (metav1.TableColumnDefinition).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    /// As kubectl shows it, in upper case then: `Nominated Node`.
+    pub(crate) name: &'static str,
+    /// `string`, `integer`, `date`.
+    pub(crate) kind: &'static str,
+    /// `name` for the column that names the object, else empty.
+    pub(crate) format: &'static str,
+    /// For those who ask what it means.
+    pub(crate) description: &'static str,
+    /// Above 0 only `-o wide` shows it.
+    pub(crate) priority: i32,
+}
+
+impl Column {
+    /// A column of text that is always shown.
+    pub(crate) const fn text(name: &'static str, description: &'static str) -> Self {
+        Self {
+            name,
+            kind: "string",
+            format: "",
+            description,
+            priority: 0,
+        }
+    }
+
+    /// The same, holding whole numbers.
+    pub(crate) const fn number(self) -> Self {
+        Self {
+            kind: "integer",
+            ..self
+        }
+    }
+
+    /// The same, shown by `-o wide` alone.
+    pub(crate) const fn wide(self) -> Self {
+        Self { priority: 1, ..self }
+    }
+}
+
+/// The first column of every table.
+pub(crate) const NAME: Column = Column {
+    name: "Name",
+    kind: "string",
+    format: "name",
+    description: "Name must be unique within a namespace.",
+    priority: 0,
+};
+
+/// The column that most tables end with.
+pub(crate) const AGE: Column = Column::text("Age", "The time since the object was created.");
+
+const DEFAULT_COLUMNS: &[Column] = &[NAME, AGE];
+
+/// The rules of a kind.
+pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
+    match (kind.group, kind.kind) {
+        ("", "Pod") => &pod::Pods,
+        _ => &Plain,
+    }
+}
+
+/// A kind without rules of its own.
+struct Plain;
+
+impl Rules for Plain {}
+
+/// Puts the old value of a top-level field in the place of the new one.
+fn keep(new: &mut Object, old: &Object, field: &str) {
+    match old.body.get(field) {
+        Some(value) => {
+            new.body.insert(field.to_owned(), value.clone());
+        }
+        None => {
+            new.body.remove(field);
+        }
+    }
+}
+
+/// All of the old object with the new status, and with the new metadata but for what belongs to the main resource.
+fn keep_all_but_status(new: &mut Object, old: &Object) {
+    let status = new.body.remove("status");
+    new.body.clone_from(&old.body);
+    match status {
+        Some(status) => new.body.insert("status".to_owned(), status),
+        None => new.body.remove("status"),
+    };
+    new.metadata.owner_references.clone_from(&old.metadata.owner_references);
+    new.metadata.finalizers.clone_from(&old.metadata.finalizers);
+}
+
+/// The text at a dotted path of the body; empty when nothing is there.
+fn text_at(object: &Object, path: &str) -> String {
+    match object.at(path) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// How long ago the object was created, as tables show it.
+fn age(object: &Object, now: Timestamp) -> String {
+    let created = object.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    duration::since_or_unknown(created, now)
+}

@@ -1,0 +1,99 @@
+//! Client-side apply: what the user wrote, what they wrote last time and what the server has now become one patch.
+//!
+//! ```text
+//!   last applied ----deletions----\
+//!   manifest --------additions-----+--> patch --> server
+//!   current ---------changes------/
+//! ```
+//! `facts` knows how Kubernetes' own kinds merge their lists, `strategic` computes patches for those, `merge` for all other
+//! kinds. All of it is pure; `commands/apply.rs` asks and sends.
+
+pub mod facts;
+pub mod merge;
+pub mod strategic;
+
+use serde_json::{Map, Value};
+
+/// Where the manifest of the last apply is kept, on the object itself.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// A patch and how to send it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patch {
+    /// The content type.
+    pub kind: &'static str,
+    /// Empty when there is nothing to change.
+    pub body: Value,
+}
+
+impl Patch {
+    /// Whether the object is already what the manifest says.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.body.as_object().is_some_and(Map::is_empty)
+    }
+}
+
+/// The manifest with itself, as text, in its annotation. The namespace is part of what is remembered.
+#[must_use]
+pub fn annotated(manifest: &Value) -> Value {
+    let mut bare = manifest.clone();
+    // An absent annotations map is remembered as an empty one, as kubectl does.
+    let annotations = annotations(&mut bare);
+    annotations.remove(LAST_APPLIED);
+    let remembered = format!("{bare}\n");
+    let mut object = bare;
+    self::annotations(&mut object).insert(LAST_APPLIED.to_owned(), Value::String(remembered));
+    object
+}
+
+/// The manifest of the last apply, if the object was applied.
+#[must_use]
+pub fn last_applied(current: &Value) -> Option<Value> {
+    let text = current
+        .get("metadata")?
+        .get("annotations")?
+        .get(LAST_APPLIED)?
+        .as_str()?;
+    serde_json::from_str(text).ok()
+}
+
+/// The patch that makes `current` what `manifest` says, without touching what others added.
+#[must_use]
+pub fn patch(manifest: &Value, current: &Value) -> Patch {
+    let wanted = annotated(manifest);
+    let before = last_applied(current).unwrap_or_else(|| Value::Object(Map::new()));
+    let of = |field: &str| wanted.get(field).and_then(Value::as_str).unwrap_or_default();
+    match facts::of_kind(of("apiVersion"), of("kind")) {
+        Some(schema) => Patch {
+            kind: "application/strategic-merge-patch+json",
+            body: strategic::three_way(&before, &wanted, current, schema),
+        },
+        None => Patch {
+            kind: "application/merge-patch+json",
+            body: merge::three_way(&before, &wanted, current),
+        },
+    }
+}
+
+fn annotations(object: &mut Value) -> &mut Map<String, Value> {
+    let metadata = child(object, "metadata");
+    child(metadata, "annotations")
+        .as_object_mut()
+        .expect("child() leaves an object")
+}
+
+fn child<'a>(object: &'a mut Value, field: &str) -> &'a mut Value {
+    if !object.is_object() {
+        *object = Value::Object(Map::new());
+    }
+    let map = object.as_object_mut().expect("made an object just above");
+    let child = map.entry(field).or_insert(Value::Null);
+    if !child.is_object() {
+        *child = Value::Object(Map::new());
+    }
+    child
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+//! `apply`: make objects what files say.
+//!
+//! Reads every document, asks what the server has, and creates or patches. A bad document costs only itself.
+
+use std::io::Write as _;
+
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+use http::Method;
+use serde_json::Value;
+
+use crate::apply::{self, LAST_APPLIED};
+use crate::cli::Global;
+use crate::client::Session;
+use crate::commands::target::query;
+use crate::failure::{Failure, Several};
+use crate::manifest::{self, Document, ManifestError};
+use crate::print::output::{self, Output};
+use crate::resources::Resource;
+
+/// Arguments of `apply`.
+#[derive(Args, Debug, Default)]
+#[command(after_help = "Examples:
+  minikctl apply -f manifests/nginx.yaml
+  minikctl apply -R -f manifests/
+  cat pod.yaml | minikctl apply -f -
+  minikctl apply -f pod.yaml --dry-run=server -o yaml")]
+pub struct Apply {
+    /// A file, folder, URL, or - for what is piped in; may be repeated.
+    #[arg(short, long = "filename", value_name = "FILE", required = true)]
+    filename: Vec<String>,
+    /// Read folders with what is below them.
+    #[arg(short = 'R', long)]
+    recursive: bool,
+    /// Show what would happen: as the client sees it, or checked by the server.
+    #[arg(long, value_enum, default_value_t, num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    dry_run: DryRun,
+    /// What the server does about fields that it does not know.
+    #[arg(long, value_enum, default_value_t, num_args = 0..=1, require_equals = true, default_missing_value = "strict")]
+    validate: Validate,
+    /// How to show the objects: name, yaml, json, jsonpath=...
+    #[arg(short, long)]
+    output: Option<Output>,
+    /// Let the server merge (server-side apply).
+    #[arg(long)]
+    server_side: bool,
+    /// Take over fields that others manage (with --server-side).
+    #[arg(long, requires = "server_side")]
+    force_conflicts: bool,
+    /// The name under which fields are managed.
+    #[arg(long, value_name = "NAME")]
+    field_manager: Option<String>,
+}
+
+/// How much of it is for real.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// All of it.
+    #[default]
+    None,
+    /// Nothing is sent.
+    Client,
+    /// The server does everything but store it.
+    Server,
+}
+
+impl DryRun {
+    /// Behind a message.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Client => " (dry run)",
+            Self::Server => " (server dry run)",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Validate {
+    /// Refuse the object.
+    #[default]
+    #[value(aliases = ["true"])]
+    Strict,
+    /// Warn about them.
+    Warn,
+    /// Drop them silently.
+    #[value(aliases = ["false"])]
+    Ignore,
+}
+
+impl Validate {
+    fn parameter(self) -> &'static str {
+        match self {
+            Self::Strict => "Strict",
+            Self::Warn => "Warn",
+            Self::Ignore => "Ignore",
+        }
+    }
+}
+
+/// What became of an object.
+struct Done {
+    object: Value,
+    what: &'static str,
+}
+
+impl Apply {
+    pub async fn run(self, global: &Global) -> anyhow::Result<()> {
+        let documents = manifest::read(&self.filename, self.recursive).await;
+        if documents.is_empty() {
+            return Err(ManifestError::Empty { verb: "apply" }.into());
+        }
+        if let Some(at) = documents
+            .iter()
+            .position(|document| matches!(document, Err(ManifestError::Missing { .. })))
+        {
+            // A path that is not there is a slip of the pen: nothing is done.
+            let mut documents = documents;
+            return Err(documents
+                .swap_remove(at)
+                .expect_err("an error stands at this place")
+                .into());
+        }
+        let session = Session::open(global).await?;
+        let (mut errors, mut objects) = (Vec::new(), Vec::new());
+        for document in documents {
+            match self.document(&session, document).await {
+                Ok(object) => objects.extend(object),
+                Err(error) if is_fatal(&error) => {
+                    errors.push(error);
+                    break;
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        self.show(objects)?;
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Several(errors).into()),
+        }
+    }
+
+    /// Applies one document, says what became of it, and gives the object back where it is to be shown.
+    pub async fn document(
+        &self,
+        session: &Session,
+        document: Result<Document, ManifestError>,
+    ) -> anyhow::Result<Option<Value>> {
+        let mut document = document?;
+        let resource = place(session, &mut document).await?;
+        let done = if self.server_side {
+            self.server_side(session, &resource, &document).await?
+        } else {
+            self.client_side(session, &resource, &document).await?
+        };
+        let name = document.text("/metadata/name");
+        match &self.output {
+            None => {
+                let line = format!("{} {}{}", resource.named(name), done.what, self.dry_run.suffix());
+                writeln!(anstream::stdout(), "{line}")?;
+                Ok(None)
+            }
+            Some(Output::Name) => {
+                writeln!(anstream::stdout(), "{}", resource.named(name))?;
+                Ok(None)
+            }
+            Some(_) => Ok(Some(done.object)),
+        }
+    }
+
+    async fn client_side(&self, session: &Session, resource: &Resource, document: &Document) -> anyhow::Result<Done> {
+        let (namespace, name) = (document.text("/metadata/namespace"), document.text("/metadata/name"));
+        let path = resource.object(namespace, name);
+        let current = match session.get(&path).await {
+            Ok(current) => current,
+            Err(failure) if failure.is_not_found() => return self.create(session, resource, document).await,
+            Err(failure) => {
+                return Err(failure
+                    .when("retrieving current configuration of", &document.place())
+                    .into());
+            }
+        };
+        let remembers = current["metadata"]["annotations"][LAST_APPLIED].is_string();
+        if !remembers {
+            writeln!(
+                anstream::stderr(),
+                "Warning: resource {}/{name} is missing the {LAST_APPLIED} annotation which is required by minikctl \
+                 apply. minikctl apply should only be used on resources created declaratively by either minikctl \
+                 create --save-config or minikctl apply. The missing annotation will be patched automatically.",
+                resource.qualified(),
+            )?;
+        }
+        if !current["metadata"]["deletionTimestamp"].is_null() {
+            writeln!(
+                anstream::stderr(),
+                "Warning: Detected changes to resource {name} which is currently being deleted."
+            )?;
+        }
+        let patch = apply::patch(&document.object, &current);
+        if patch.is_empty() || self.dry_run == DryRun::Client {
+            let what = if patch.is_empty() { "unchanged" } else { "configured" };
+            return Ok(Done { object: current, what });
+        }
+        let url = format!("{path}{}", self.parameters("kubectl-client-side-apply"));
+        let patched = session.send(Method::PATCH, &url, patch.kind, &patch.body).await;
+        let object = patched.map_err(|failure| failure.when("patching", &document.place()))?;
+        // A patch of what is there already, by other words, changes nothing.
+        let same = object["metadata"]["resourceVersion"] == current["metadata"]["resourceVersion"];
+        let what = if same && self.dry_run == DryRun::None {
+            "unchanged"
+        } else {
+            "configured"
+        };
+        Ok(Done { object, what })
+    }
+
+    async fn create(&self, session: &Session, resource: &Resource, document: &Document) -> anyhow::Result<Done> {
+        let object = apply::annotated(&document.object);
+        if self.dry_run == DryRun::Client {
+            return Ok(Done {
+                object,
+                what: "created",
+            });
+        }
+        let namespace = document.text("/metadata/namespace");
+        let url = format!(
+            "{}{}",
+            resource.collection(Some(namespace)),
+            self.parameters("kubectl-client-side-apply")
+        );
+        let created = session.send(Method::POST, &url, "application/json", &object).await;
+        let object = created.map_err(|failure| failure.when("creating", &document.place()))?;
+        Ok(Done {
+            object,
+            what: "created",
+        })
+    }
+
+    async fn server_side(&self, session: &Session, resource: &Resource, document: &Document) -> anyhow::Result<Done> {
+        if self.dry_run == DryRun::Client {
+            return Err(anyhow!(
+                "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)"
+            ));
+        }
+        let path = resource.object(document.text("/metadata/namespace"), document.text("/metadata/name"));
+        let mut url = format!("{path}{}", self.parameters("kubectl"));
+        if self.force_conflicts {
+            url.push_str("&force=true");
+        }
+        let applied = session
+            .send(Method::PATCH, &url, "application/apply-patch+yaml", &document.object)
+            .await;
+        let object = applied.map_err(|failure| failure.when("applying", &document.place()))?;
+        Ok(Done {
+            object,
+            what: "serverside-applied",
+        })
+    }
+
+    fn parameters(&self, manager: &str) -> String {
+        let manager = self.field_manager.as_deref().unwrap_or(manager);
+        let mut parameters = vec![
+            ("fieldManager", manager),
+            ("fieldValidation", self.validate.parameter()),
+        ];
+        if self.dry_run == DryRun::Server {
+            parameters.push(("dryRun", "All"));
+        }
+        query(&parameters)
+    }
+
+    fn show(&self, mut objects: Vec<Value>) -> anyhow::Result<()> {
+        let Some(output) = &self.output else { return Ok(()) };
+        let mut shown = match objects.len() {
+            0 => return Ok(()),
+            1 => objects.remove(0),
+            _ => output::list(objects),
+        };
+        output::drop_managed_fields(&mut shown);
+        output.write(&mut anstream::stdout(), &shown)?;
+        Ok(())
+    }
+}
+
+/// Finds the kind that serves a document, and puts the document into its namespace.
+///
+/// # Errors
+/// When no kind serves it, it has no name, or it belongs to another namespace than `-n` says.
+pub async fn place(session: &Session, document: &mut Document) -> anyhow::Result<Resource> {
+    let (api_version, kind) = (document.text("/apiVersion"), document.text("/kind"));
+    let Some(resource) = session.serving(api_version, kind).await? else {
+        return Err(no_match(session, document).await);
+    };
+    if document.text("/metadata/name").is_empty() {
+        if !document.text("/metadata/generateName").is_empty() {
+            return Err(anyhow!(
+                "from {}: cannot use generate name with apply",
+                document.text("/metadata/generateName")
+            ));
+        }
+        return Err(anyhow!(
+            "unable to decode {}: metadata.name is missing",
+            document.place()
+        ));
+    }
+    if resource.namespaced {
+        let own = document.text("/metadata/namespace");
+        if own.is_empty() {
+            document.object["metadata"]["namespace"] = Value::from(session.namespace.as_str());
+        } else if session.namespace_is_explicit && own != session.namespace {
+            return Err(anyhow!(
+                "the namespace from the provided object {own:?} does not match the namespace {:?}. You must pass \
+                 '--namespace={own}' to perform this operation.",
+                session.namespace
+            ));
+        }
+    }
+    Ok(resource)
+}
+
+async fn no_match(session: &Session, document: &Document) -> anyhow::Error {
+    let (api_version, kind) = (document.text("/apiVersion"), document.text("/kind"));
+    let resources = match session.resources().await {
+        Ok(resources) => resources,
+        Err(failure) => return failure.into(),
+    };
+    let near = resources.nearest_kind(kind);
+    let hint = match near {
+        Some(near) => format!(
+            "did you mean `apiVersion: {}` and `kind: {}`?",
+            near.api_version(),
+            near.kind
+        ),
+        None => "ensure CRDs are installed first".to_owned(),
+    };
+    anyhow!(
+        "resource mapping not found for name: {:?} namespace: {:?} from {}: no matches for kind {kind:?} in version {api_version:?}\n{hint}",
+        document.text("/metadata/name"),
+        document.text("/metadata/namespace"),
+        document.place(),
+    )
+}
+
+/// Whether there is no point in going on with the next document.
+fn is_fatal(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(Failure::Refused { .. } | Failure::Tls { .. } | Failure::Unreachable { .. } | Failure::Kubeconfig { .. })
+    ) || error.downcast_ref::<Failure>().and_then(Failure::code) == Some(401)
+}

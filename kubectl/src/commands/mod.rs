@@ -1,0 +1,22 @@
+//! One file per verb: arguments, then what is done with them. `target` is how all of them name objects.
+
+pub mod api_resources;
+pub mod apply;
+pub mod attach;
+pub mod cluster_info;
+pub mod config;
+pub mod delete;
+pub mod demo;
+pub mod describe;
+pub mod duration;
+pub mod exec;
+pub mod get;
+pub mod image;
+pub mod logs;
+pub mod pod;
+pub mod port_forward;
+pub mod programs;
+pub mod target;
+pub mod terminal;
+pub mod version;
+pub mod wait;

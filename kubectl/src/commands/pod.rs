@@ -1,0 +1,165 @@
+//! Finding the pod and the container that `logs`, `exec`, `attach` and `port-forward` mean.
+
+use std::io::Write as _;
+
+use anyhow::{anyhow, bail};
+use serde_json::Value;
+
+use crate::client::Session;
+use crate::commands::target;
+use crate::resources::{nearest, suggestion};
+
+/// Which container is chosen where the user names none.
+pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
+/// The pod that `nginx`, `pod/nginx`, `service/web` or `deployment/web` means.
+///
+/// # Errors
+/// When it is not there, or has no pods.
+pub async fn find(session: &Session, word: &str) -> anyhow::Result<Value> {
+    let (kind, name) = word.split_once('/').unwrap_or(("pods", word));
+    let resource = session.called(kind).await?.remove(0);
+    let object = session.get(&resource.object(&session.namespace, name)).await?;
+    if resource.kind == "Pod" {
+        return Ok(object);
+    }
+    let selector = selector_of(&object).ok_or_else(|| anyhow!("{} {name:?} selects no pods", resource.kind))?;
+    let query = target::query(&[("labelSelector", &selector)]);
+    let pods = session.called("pods").await?.remove(0);
+    let list = session
+        .get(&format!("{}{query}", pods.collection(Some(&session.namespace))))
+        .await?;
+    let items = list["items"].as_array().cloned().unwrap_or_default();
+    let running = items.iter().find(|pod| pod["status"]["phase"] == "Running");
+    let chosen = running.or(items.first()).cloned();
+    chosen.ok_or_else(|| anyhow!("{} {name:?} has no pods: none has the labels {selector}", resource.kind))
+}
+
+/// The label selector of a Service (a map) or of a workload (`matchLabels`). Pure.
+fn selector_of(object: &Value) -> Option<String> {
+    let selector = &object["spec"]["selector"];
+    let labels = selector.get("matchLabels").unwrap_or(selector).as_object()?;
+    let pairs: Vec<String> = labels
+        .iter()
+        .filter_map(|(name, value)| value.as_str().map(|value| format!("{name}={value}")))
+        .collect();
+    (!pairs.is_empty()).then(|| pairs.join(","))
+}
+
+/// The names of a pod's containers: main ones first, then init containers, then ephemeral ones.
+#[must_use]
+pub fn containers(pod: &Value) -> Vec<(String, &'static str)> {
+    let lists = [
+        ("containers", ""),
+        ("initContainers", " (init)"),
+        ("ephemeralContainers", " (ephem)"),
+    ];
+    let names = lists.into_iter().flat_map(|(list, mark)| {
+        let list = pod["spec"][list].as_array().into_iter().flatten();
+        list.filter_map(move |container| Some((container["name"].as_str()?.to_owned(), mark)))
+    });
+    names.collect()
+}
+
+/// The container to use, and whether the user should be told which one it is.
+///
+/// # Errors
+/// When the pod has none of that name, with the nearest.
+pub fn choose(pod: &Value, wanted: Option<&str>) -> anyhow::Result<(String, bool)> {
+    let known = containers(pod);
+    let name = name(pod);
+    if let Some(wanted) = wanted {
+        if !known.iter().any(|(container, _)| container == wanted) {
+            let near = nearest(
+                known
+                    .iter()
+                    .map(|(container, _)| (container.as_str(), container.clone())),
+                wanted,
+            );
+            bail!("container {wanted} is not valid for pod {name}{}", suggestion(near));
+        }
+        return Ok((wanted.to_owned(), false));
+    }
+    let annotated = pod["metadata"]["annotations"][DEFAULT_CONTAINER].as_str();
+    if let Some(annotated) = annotated.filter(|annotated| known.iter().any(|(container, _)| container == annotated)) {
+        return Ok((annotated.to_owned(), false));
+    }
+    let first = known.first().ok_or_else(|| anyhow!("pod {name} has no containers"))?;
+    Ok((first.0.clone(), known.len() > 1))
+}
+
+/// Chooses a container and tells the user where there was a choice.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_and_tell(pod: &Value, wanted: Option<&str>) -> anyhow::Result<String> {
+    let (container, tell) = choose(pod, wanted)?;
+    if tell {
+        let all: Vec<String> = containers(pod)
+            .into_iter()
+            .map(|(name, mark)| format!("{name}{mark}"))
+            .collect();
+        writeln!(
+            anstream::stderr(),
+            "Defaulted container {container:?} out of: {}",
+            all.join(", ")
+        )?;
+    }
+    Ok(container)
+}
+
+/// A pod's name.
+#[must_use]
+pub fn name(pod: &Value) -> &str {
+    pod["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// Refuses pods whose processes have ended.
+///
+/// # Errors
+/// When the pod has.
+pub fn must_be_alive(pod: &Value, what: &str) -> anyhow::Result<()> {
+    match pod["status"]["phase"].as_str() {
+        Some(phase @ ("Succeeded" | "Failed")) => {
+            bail!("cannot {what} a container in a completed pod; current phase is {phase}")
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod() -> Value {
+        json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "web"}, {"name": "log"}], "initContainers": [{"name": "setup"}]}})
+    }
+
+    #[test]
+    fn the_container_is_the_named_the_annotated_or_the_first() {
+        assert_eq!(
+            choose(&pod(), Some("setup")).expect("there"),
+            ("setup".to_owned(), false)
+        );
+        assert_eq!(choose(&pod(), None).expect("there"), ("web".to_owned(), true));
+        let mut annotated = pod();
+        annotated["metadata"]["annotations"] = json!({DEFAULT_CONTAINER: "log"});
+        assert_eq!(choose(&annotated, None).expect("there"), ("log".to_owned(), false));
+        let error = choose(&pod(), Some("wbe")).expect_err("not there").to_string();
+        assert_eq!(error, "container wbe is not valid for pod p; did you mean \"web\"?");
+    }
+
+    #[test]
+    fn selectors_come_in_two_shapes() {
+        assert_eq!(
+            selector_of(&json!({"spec": {"selector": {"app": "a"}}})).as_deref(),
+            Some("app=a")
+        );
+        assert_eq!(
+            selector_of(&json!({"spec": {"selector": {"matchLabels": {"app": "a", "b": "c"}}}})).as_deref(),
+            Some("app=a,b=c")
+        );
+        assert_eq!(selector_of(&json!({"spec": {}})), None);
+    }
+}

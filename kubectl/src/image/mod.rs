@@ -1,0 +1,4 @@
+//! The node's images, over the runtime's socket: CRI's ImageService, and our runtime's progress of pulls and imports.
+
+pub mod progress;
+pub mod runtime;

@@ -1,0 +1,152 @@
+//! The programs of a node and the command line of each: pure.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+
+use crate::node::instance::Instance;
+use crate::node::pki;
+
+/// A process of the node. The order is that of starting; [`Program::needs`] says what really has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::node) enum Program {
+    Runtime,
+    Apiserver,
+    Scheduler,
+    Kubelet,
+}
+
+impl Program {
+    pub(in crate::node) const ALL: [Self; 4] = [Self::Runtime, Self::Apiserver, Self::Scheduler, Self::Kubelet];
+
+    /// The subcommand, and the name in `ps`, in logs and on the screen.
+    pub(in crate::node) fn name(self) -> &'static str {
+        match self {
+            Self::Runtime => "runtime",
+            Self::Apiserver => "apiserver",
+            Self::Scheduler => "scheduler",
+            Self::Kubelet => "kubelet",
+        }
+    }
+
+    /// Who has to be ready before this one is started.
+    pub(super) fn needs(self) -> &'static [Self] {
+        match self {
+            Self::Runtime | Self::Apiserver => &[],
+            Self::Scheduler => &[Self::Apiserver],
+            Self::Kubelet => &[Self::Apiserver, Self::Runtime],
+        }
+    }
+
+    /// Who has to be gone before this one is stopped: clients before their servers.
+    pub(super) fn stops_after(self) -> &'static [Self] {
+        match self {
+            Self::Scheduler | Self::Kubelet => &[],
+            Self::Runtime => &[Self::Kubelet],
+            Self::Apiserver => &[Self::Kubelet, Self::Scheduler],
+        }
+    }
+
+    /// What it is started with, the subcommand first.
+    pub(in crate::node) fn arguments(self, instance: &Instance, node_ip: IpAddr) -> Vec<OsString> {
+        let line = Line::new(self.name());
+        match self {
+            Self::Runtime => runtime(line, instance),
+            Self::Apiserver => apiserver(line, instance),
+            Self::Scheduler => line.flag("--kubeconfig", instance.pki_dir().join("scheduler.kubeconfig")),
+            Self::Kubelet => kubelet(line, instance, node_ip),
+        }
+        .0
+    }
+}
+
+fn runtime(line: Line, instance: &Instance) -> Line {
+    let line = line
+        .flag("--root", instance.data_dir.join("runtime"))
+        .flag("--state", instance.run_dir.join("runtime"))
+        .flag("--listen", instance.runtime_socket())
+        .flag("--instance", &instance.name)
+        .flag("--pod-cidr", instance.pod_cidr.to_string())
+        .flag("--service-cidr", instance.service_cidr.to_string())
+        .flag("--interface-prefix", &instance.interface_prefix)
+        .flag("--cgroup-parent", &instance.cgroup_parent);
+    instance
+        .registry_mirrors
+        .iter()
+        .fold(line, |line, mirror| line.flag("--registry-mirror", mirror))
+}
+
+fn apiserver(line: Line, instance: &Instance) -> Line {
+    let pki = instance.pki_dir();
+    let (certificate, key) = pki::paths(&pki, "apiserver");
+    let (client_certificate, client_key) = pki::paths(&pki, "apiserver-kubelet-client");
+    let (authority, _) = pki::paths(&pki, pki::AUTHORITY);
+    line.flag("--data-dir", instance.data_dir.join("apiserver"))
+        .flag("--bind-address", "127.0.0.1")
+        .flag("--bind-address", "::1")
+        .flag("--port", instance.api_port.to_string())
+        .flag("--tls-cert-file", certificate)
+        .flag("--tls-private-key-file", key)
+        .flag("--client-ca-file", &authority)
+        .flag("--kubelet-client-certificate", client_certificate)
+        .flag("--kubelet-client-key", client_key)
+        .flag("--kubelet-certificate-authority", &authority)
+        .flag("--service-cidr", instance.service_cidr.to_string())
+}
+
+fn kubelet(line: Line, instance: &Instance, node_ip: IpAddr) -> Line {
+    let pki = instance.pki_dir();
+    let (certificate, key) = pki::paths(&pki, "kubelet");
+    let (authority, _) = pki::paths(&pki, pki::AUTHORITY);
+    let mut endpoint = OsString::from("unix://");
+    endpoint.push(instance.runtime_socket());
+    line.flag("--kubeconfig", pki.join("node.kubeconfig"))
+        .flag("--container-runtime-endpoint", endpoint)
+        .flag("--root-dir", instance.data_dir.join("kubelet"))
+        .flag("--node-name", &instance.node_name)
+        .flag("--node-ip", node_ip.to_string())
+        .flag("--port", instance.kubelet_port.to_string())
+        .flag("--tls-cert-file", certificate)
+        .flag("--tls-private-key-file", key)
+        .flag("--client-ca-file", authority)
+        .flag("--cgroup-parent", &instance.cgroup_parent)
+        .flag("--pod-cidr", instance.pod_cidr.to_string())
+}
+
+/// A command line under construction.
+struct Line(Vec<OsString>);
+
+impl Line {
+    fn new(subcommand: &str) -> Self {
+        Self(vec![subcommand.into()])
+    }
+
+    fn flag(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.0.extend([name.into(), value.into()]);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_enum_indexes_the_list() {
+        for (index, program) in Program::ALL.into_iter().enumerate() {
+            assert_eq!(program as usize, index);
+        }
+    }
+
+    #[test]
+    fn nobody_waits_in_a_circle() {
+        for waits in [Program::needs, Program::stops_after] {
+            let mut done: Vec<Program> = Vec::new();
+            while done.len() < Program::ALL.len() {
+                let next = Program::ALL.into_iter().find(|program| {
+                    !done.contains(program) && waits(*program).iter().all(|other| done.contains(other))
+                });
+                done.push(next.expect("somebody can always go on"));
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The content store: manifests, configs and compressed layers, each a file named by its digest.
+//!
+//! `<root>/blobs/sha256/<hex>` is whole and verified; what is still coming in is `<root>/ingest/<n>` and vanishes with its
+//! writer, or at the next start. Compressed layers are kept, so that a damaged snapshot can be unpacked again without a
+//! registry, and an image can be pushed on bit by bit as it came.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::digest::Digest;
+use crate::snapshots::durable::sync_parent;
+
+#[derive(Debug)]
+pub(crate) struct Content {
+    blobs: PathBuf,
+    ingest: PathBuf,
+    next: AtomicU64,
+}
+
+impl Content {
+    /// Opens the store, making it if it is missing, without the remains of a crash.
+    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+        let (blobs, ingest) = (root.join("blobs/sha256"), root.join("ingest"));
+        if ingest.exists() {
+            fs::remove_dir_all(&ingest)?;
+        }
+        fs::create_dir_all(&blobs)?;
+        fs::create_dir_all(&ingest)?;
+        let next = AtomicU64::new(0);
+        Ok(Self { blobs, ingest, next })
+    }
+
+    pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
+        self.blobs.join(digest.hex())
+    }
+
+    pub(crate) fn has(&self, digest: &Digest) -> bool {
+        self.path(digest).exists()
+    }
+
+    /// A small blob, verified again: a damaged disk must not change what runs.
+    pub(crate) fn read(&self, digest: &Digest) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.path(digest)) {
+            Ok(bytes) if Digest::of(&bytes) == *digest => Ok(Some(bytes)),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps bytes whose digest is known to be this one.
+    pub(crate) fn put(&self, digest: &Digest, bytes: &[u8]) -> io::Result<()> {
+        if self.read(digest)?.is_some() {
+            return Ok(());
+        }
+        let mut ingest = self.begin()?;
+        ingest.write_all(bytes)?;
+        self.commit(ingest, digest)
+    }
+
+    pub(crate) fn begin(&self) -> io::Result<Ingest> {
+        let path = self.ingest.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
+        let file = File::create(&path)?;
+        Ok(Ingest {
+            path,
+            file,
+            committed: false,
+        })
+    }
+
+    /// Publishes what was written, durably. The caller has compared the digests.
+    pub(crate) fn commit(&self, mut ingest: Ingest, digest: &Digest) -> io::Result<()> {
+        let path = self.path(digest);
+        ingest.file.sync_all()?;
+        fs::rename(&ingest.path, &path)?;
+        ingest.committed = true;
+        sync_parent(&path)
+    }
+
+    /// Bytes and number of all blobs.
+    pub(crate) fn usage(&self) -> io::Result<(u64, u64)> {
+        let mut usage = (0, 0);
+        for entry in fs::read_dir(&self.blobs)? {
+            usage.0 += entry?.metadata()?.len();
+            usage.1 += 1;
+        }
+        Ok(usage)
+    }
+
+    /// Removes every blob that isn't needed.
+    pub(crate) fn retain(&self, needed: &HashSet<Digest>) -> io::Result<()> {
+        let needed: HashSet<&str> = needed.iter().map(Digest::hex).collect();
+        for entry in fs::read_dir(&self.blobs)? {
+            let entry = entry?;
+            if entry.file_name().to_str().is_none_or(|name| !needed.contains(name)) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A blob that is coming in. Dropped without `Content::commit`, it vanishes.
+pub(crate) struct Ingest {
+    path: PathBuf,
+    file: File,
+    committed: bool,
+}
+
+impl Write for Ingest {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        if !self.committed {
+            // What stays is removed at the next start.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What the new process does before it becomes the container's: a list of steps whose order is the point.
+//!
+//! It runs in a copy of the shim with one thread, so it may allocate; it must not return.
+
+use std::convert::Infallible;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::Signal;
+
+use super::diagnose;
+use super::parent::{ExecTarget, Stdio};
+use super::plan::{Plan, ProcessPlan};
+use super::report::{Failure, InStep, Message, Reporter};
+use super::steps::{cgroup, devices, identity, mounts, paths, terminal};
+use crate::sys::descriptors;
+
+/// What the parent opened before the clone.
+#[derive(Debug)]
+pub(super) struct Prepared<'a> {
+    pub(super) join: Vec<(CloneFlags, OwnedFd)>,
+    pub(super) cgroup_files: &'a [std::path::PathBuf],
+    pub(super) stdio: Stdio,
+    pub(super) status: BorrowedFd<'a>,
+    /// The shim itself, as a pidfd.
+    pub(super) shim: OwnedFd,
+}
+
+/// A container's first process.
+pub(super) fn start(plan: &Plan, prepared: &Prepared<'_>) -> i32 {
+    let reporter = Reporter(prepared.status);
+    finish(start_steps(plan, prepared, reporter), reporter)
+}
+
+/// One more process in a running container.
+pub(super) fn exec(process: &ProcessPlan, target: &ExecTarget<'_>, prepared: &Prepared<'_>) -> i32 {
+    let reporter = Reporter(prepared.status);
+    finish(exec_steps(process, target, prepared, reporter), reporter)
+}
+
+fn finish(result: Result<Infallible, Failure>, reporter: Reporter<'_>) -> i32 {
+    let Err(failure) = result;
+    reporter.send(&Message::Failed(failure), &[]);
+    1
+}
+
+fn start_steps(plan: &Plan, prepared: &Prepared<'_>, reporter: Reporter<'_>) -> Result<Infallible, Failure> {
+    restore_signals()?;
+    nix::unistd::setsid().step("begin session", "")?;
+    nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    cgroup::join(prepared.cgroup_files)?;
+    if plan.cgroup_namespace {
+        // Its root is the cgroup that the process is in by now.
+        unshare(CloneFlags::CLONE_NEWCGROUP).step("unshare", "cgroup namespace")?;
+    }
+    for (kind, namespace) in &prepared.join {
+        setns(namespace, *kind).step("join namespace", format!("{kind:?}"))?;
+    }
+    if let Some(hostname) = &plan.hostname {
+        nix::unistd::sethostname(hostname).step("set hostname", hostname)?;
+    }
+    let sources = mounts::open_sources(&plan.mounts)?;
+    mounts::make_slave()?;
+    let root = mounts::root(&plan.rootfs)?;
+    mounts::attach(root.as_fd(), &plan.mounts, sources)?;
+    devices::make(root.as_fd(), plan.own_dev, &plan.devices)?;
+    mounts::pivot(&root)?;
+    drop(root);
+    paths::make_working_directory(&plan.process.cwd)?;
+    paths::sysctls(&plan.sysctls)?;
+    streams(&plan.process, prepared, true, reporter)?;
+    if let Some(value) = plan.process.oom_score_adj {
+        paths::oom_score_adj(value, reporter)?;
+    }
+    paths::read_only(&plan.readonly_paths)?;
+    paths::mask(&plan.masked_paths)?;
+    if plan.rootfs.readonly {
+        mounts::root_read_only()?;
+    }
+    become_process(&plan.process, prepared, reporter)
+}
+
+fn exec_steps(
+    process: &ProcessPlan,
+    target: &ExecTarget<'_>,
+    prepared: &Prepared<'_>,
+    reporter: Reporter<'_>,
+) -> Result<Infallible, Failure> {
+    restore_signals()?;
+    nix::unistd::setsid().step("begin session", "")?;
+    cgroup::join(prepared.cgroup_files)?;
+    if let Some(value) = process.oom_score_adj {
+        paths::oom_score_adj(value, reporter)?;
+    }
+    // All at once, by the container's own process: there is no path that could mean something else by now.
+    setns(target.init, target.namespaces).step("join the container's namespaces", "")?;
+    streams(process, prepared, false, reporter)?;
+    become_process(process, prepared, reporter)
+}
+
+/// The shim blocks what it reads by signalfd, and ignores SIGPIPE; both would be inherited over execve.
+fn restore_signals() -> Result<(), Failure> {
+    nix::sys::signal::SigSet::empty()
+        .thread_set_mask()
+        .step("unblock signals", "")?;
+    crate::sys::signals::restore_default(Signal::SIGPIPE).step("restore signal", "SIGPIPE")
+}
+
+fn streams(process: &ProcessPlan, prepared: &Prepared<'_>, first: bool, reporter: Reporter<'_>) -> Result<(), Failure> {
+    match process.terminal {
+        Some(size) => terminal::allocate(size, process.uid, first, reporter),
+        None => terminal::install(&prepared.stdio, process.uid),
+    }
+}
+
+fn become_process(
+    process: &ProcessPlan,
+    prepared: &Prepared<'_>,
+    reporter: Reporter<'_>,
+) -> Result<Infallible, Failure> {
+    // As root, who may enter what the user may not; else as the user, who may enter what root may not (a network mount).
+    let entered = paths::enter(&process.cwd);
+    identity::assume(process, reporter)?;
+    if entered.is_err() {
+        paths::enter(&process.cwd).step("enter working directory", process.cwd.to_string_lossy().as_ref())?;
+    }
+    descriptors::close_on_exec_from(3).step("mark descriptors close-on-exec", "")?;
+    // Changing the user clears it, so it comes after; and the parent may have ended before it was set.
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).step("ask to die with the shim", "")?;
+    if has_ended(prepared.shim.as_fd()) {
+        return Err(Failure::new("ask to die with the shim", "it has ended", Errno::ESRCH));
+    }
+    reporter.send(&Message::Executing, &[]);
+    identity::seal(process)?;
+    let errno = execute(&process.candidates, process);
+    Err(diagnose::explain(process, errno))
+}
+
+/// A pidfd becomes readable when its process ends.
+fn has_ended(process: BorrowedFd<'_>) -> bool {
+    let mut status = [PollFd::new(process, PollFlags::POLLIN)];
+    nix::poll::poll(&mut status, PollTimeout::ZERO).unwrap_or(0) > 0
+}
+
+/// Tries each candidate; a file that may not be executed is remembered, and the search goes on, as execvp(3) does.
+fn execute(candidates: &[impl AsRef<CStr>], process: &ProcessPlan) -> Errno {
+    let mut worst = Errno::ENOENT;
+    for candidate in candidates {
+        match nix::unistd::execve(candidate.as_ref(), &process.argv, &process.env) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+            Err(Errno::EACCES) if candidates.len() > 1 => worst = Errno::EACCES,
+            Err(errno) => return errno,
+            Ok(never) => match never {},
+        }
+    }
+    worst
+}

@@ -1,0 +1,204 @@
+//! Everything decided before the clone: a pure function of config.json and a few facts about the host.
+//!
+//! What can be refused is refused here, with the name of the field; the child only carries out. Nothing is opened, nothing
+//! is looked up on disk.
+
+mod capabilities;
+mod mounts;
+mod process;
+mod rootfs;
+mod seccomp;
+mod syscalls;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use nix::sched::CloneFlags;
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
+
+pub use capabilities::{CAPABILITIES, Capabilities, number as capability_number};
+pub use mounts::{BindPlan, CgroupMount, MountPlan, NewMountPlan};
+pub use process::{ProcessPlan, Rlimit, process};
+pub use rootfs::{Overlay, RootfsPlan};
+pub use seccomp::Program;
+
+/// A container's start, decided.
+#[derive(Debug)]
+pub struct Plan {
+    /// Namespaces that the process is born with; the cgroup namespace comes later, when it is in its cgroup.
+    pub namespaces: CloneFlags,
+    /// Namespaces to enter, by path.
+    pub join: Vec<(CloneFlags, PathBuf)>,
+    /// Whether a cgroup namespace is wanted.
+    pub cgroup_namespace: bool,
+    /// The root filesystem.
+    pub rootfs: RootfsPlan,
+    /// Mounts in their order.
+    pub mounts: Vec<MountPlan>,
+    /// Device nodes besides the default ones.
+    pub devices: Vec<Device>,
+    /// Whether /dev is the container's own, to be filled with nodes and links.
+    pub own_dev: bool,
+    /// Kernel parameters as files below /proc/sys.
+    pub sysctls: Vec<(PathBuf, String)>,
+    /// Paths to hide.
+    pub masked_paths: Vec<PathBuf>,
+    /// Paths to make read-only.
+    pub readonly_paths: Vec<PathBuf>,
+    /// Host name to set, when the process has a UTS namespace of its own.
+    pub hostname: Option<String>,
+    /// The process itself.
+    pub process: ProcessPlan,
+}
+
+/// A device node to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Path in the container.
+    pub path: PathBuf,
+    /// Type bits of mknod(2).
+    pub kind: nix::sys::stat::SFlag,
+    /// Device number.
+    pub number: u64,
+    /// Permissions.
+    pub mode: u32,
+    /// Owner and group.
+    pub owner: (u32, u32),
+}
+
+/// Why a config.json cannot be launched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A field that is needed is not there.
+    #[error("config.json: {0}: missing")]
+    Missing(&'static str),
+    /// A value holds a NUL byte, which no system call can take.
+    #[error("config.json: {field}: {value:?} holds a NUL byte")]
+    Nul {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A value is not one of those known.
+    #[error("config.json: {field}: {value:?} is not supported: {why}")]
+    Unsupported {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be.
+        why: &'static str,
+    },
+    /// The image's layers don't fit into one mount's options.
+    #[error("the image has too many layers: their mount options take {0} bytes and a page holds 4095")]
+    TooManyLayers(usize),
+    /// The annotation with the root filesystem is not readable.
+    #[error("config.json: annotations[{key}]: {reason}")]
+    Annotation {
+        /// The annotation's key.
+        key: &'static str,
+        /// What the parser said.
+        reason: String,
+    },
+    /// The seccomp profile cannot be compiled.
+    #[error("config.json: linux.seccomp: {0}")]
+    Seccomp(String),
+}
+
+/// Decides a container's start.
+///
+/// # Errors
+/// The first field that cannot be carried out.
+pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan, PlanError> {
+    let linux = spec.linux().as_ref().ok_or(PlanError::Missing("linux"))?;
+    let root = spec.root().as_ref().ok_or(PlanError::Missing("root"))?;
+    let config = spec.process().as_ref().ok_or(PlanError::Missing("process"))?;
+    let mut namespaces = CloneFlags::CLONE_NEWNS;
+    let mut join = Vec::new();
+    for namespace in linux.namespaces().iter().flatten() {
+        let flag = namespace_flag(namespace.typ())?;
+        match namespace.path() {
+            Some(path) => join.push((flag, path.clone())),
+            None => namespaces |= flag,
+        }
+    }
+    let cgroup_namespace = namespaces.contains(CloneFlags::CLONE_NEWCGROUP);
+    namespaces.remove(CloneFlags::CLONE_NEWCGROUP);
+    let own_uts = namespaces.contains(CloneFlags::CLONE_NEWUTS);
+    let mounts = mounts::mounts(spec.mounts().as_deref().unwrap_or_default(), cgroups)?;
+    Ok(Plan {
+        namespaces,
+        join,
+        cgroup_namespace,
+        rootfs: rootfs::rootfs(spec, root, bundle)?,
+        own_dev: mounts
+            .iter()
+            .any(|mount| mount.destination() == Path::new("dev") && !mount.is_bind()),
+        mounts,
+        devices: linux.devices().iter().flatten().map(device).collect(),
+        sysctls: linux
+            .sysctl()
+            .iter()
+            .flatten()
+            .map(|(key, value)| (sysctl_path(key), value.clone()))
+            .collect(),
+        masked_paths: linux.masked_paths().iter().flatten().map(PathBuf::from).collect(),
+        readonly_paths: linux.readonly_paths().iter().flatten().map(PathBuf::from).collect(),
+        hostname: spec.hostname().clone().filter(|_| own_uts),
+        process: process(config, linux.seccomp().as_ref())?,
+    })
+}
+
+fn namespace_flag(kind: LinuxNamespaceType) -> Result<CloneFlags, PlanError> {
+    Ok(match kind {
+        LinuxNamespaceType::Mount => CloneFlags::CLONE_NEWNS,
+        LinuxNamespaceType::Cgroup => CloneFlags::CLONE_NEWCGROUP,
+        LinuxNamespaceType::Uts => CloneFlags::CLONE_NEWUTS,
+        LinuxNamespaceType::Ipc => CloneFlags::CLONE_NEWIPC,
+        LinuxNamespaceType::Pid => CloneFlags::CLONE_NEWPID,
+        LinuxNamespaceType::Network => CloneFlags::CLONE_NEWNET,
+        LinuxNamespaceType::User | LinuxNamespaceType::Time => {
+            return Err(PlanError::Unsupported {
+                field: "linux.namespaces",
+                value: format!("{kind:?}"),
+                why: "user and time namespaces are not created yet",
+            });
+        }
+    })
+}
+
+/// `net.ipv4.tcp_syncookies` or `net/ipv4/conf/eth0.1/forwarding`: the first separator decides (sysctl.d(5)).
+#[must_use]
+pub fn sysctl_path(key: &str) -> PathBuf {
+    let dots_first = key.find(['.', '/']).is_some_and(|at| key.as_bytes()[at] == b'.');
+    let swap = |c| match c {
+        '.' => '/',
+        '/' => '.',
+        other => other,
+    };
+    let relative: String = if dots_first {
+        key.chars().map(swap).collect()
+    } else {
+        key.to_owned()
+    };
+    Path::new("proc/sys").join(relative.trim_start_matches('/'))
+}
+
+fn device(device: &LinuxDevice) -> Device {
+    use nix::sys::stat::SFlag;
+    let kind = match device.typ() {
+        LinuxDeviceType::B => SFlag::S_IFBLK,
+        LinuxDeviceType::P => SFlag::S_IFIFO,
+        LinuxDeviceType::C | LinuxDeviceType::U | LinuxDeviceType::A => SFlag::S_IFCHR,
+    };
+    let number = nix::sys::stat::makedev(device.major().unsigned_abs(), device.minor().unsigned_abs());
+    Device {
+        path: device.path().clone(),
+        kind,
+        number,
+        mode: device.file_mode().unwrap_or(0o666) & 0o7777,
+        owner: (device.uid().unwrap_or(0), device.gid().unwrap_or(0)),
+    }
+}

@@ -1,0 +1,102 @@
+//! The root filesystem: an overlay of the image's layers, or a directory as it is.
+
+use std::ffi::CString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+use oci_spec::runtime::{Root, Spec};
+
+use super::PlanError;
+use crate::oci::{Rootfs, annotation};
+
+/// The kernel copies a mount's options from one page and wants the last byte to be NUL.
+const PAGE: usize = 4095;
+
+/// How the root comes to be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RootfsPlan {
+    /// Where it is mounted before pivot_root: the bundle's `rootfs`.
+    pub target: PathBuf,
+    /// An overlay to mount there; without one, the directory is bound onto itself.
+    pub overlay: Option<Overlay>,
+    /// Whether it is read-only to the container.
+    pub readonly: bool,
+}
+
+/// An overlay mount whose paths are relative to a directory, so that many layers fit into a page.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Overlay {
+    /// Directory to stand in while mounting.
+    pub directory: PathBuf,
+    /// Options for mount(2).
+    pub options: CString,
+}
+
+pub(super) fn rootfs(spec: &Spec, root: &Root, bundle: &Path) -> Result<RootfsPlan, PlanError> {
+    let layers = spec.annotations().as_ref().and_then(|all| all.get(annotation::ROOTFS));
+    let overlay = layers.map(|json| {
+        let rootfs: Rootfs = serde_json::from_str(json).map_err(|error| PlanError::Annotation {
+            key: annotation::ROOTFS,
+            reason: error.to_string(),
+        })?;
+        overlay(&rootfs)
+    });
+    Ok(RootfsPlan {
+        target: bundle.join(root.path()),
+        overlay: overlay.transpose()?,
+        readonly: root.readonly().unwrap_or(false),
+    })
+}
+
+pub(super) fn overlay(rootfs: &Rootfs) -> Result<Overlay, PlanError> {
+    let directory = common_ancestor(rootfs);
+    let relative = |path: &Path| escape(path.strip_prefix(&directory).unwrap_or(path));
+    let lower: Vec<Vec<u8>> = rootfs.lower.iter().map(|path| relative(path)).collect();
+    let mut options = b"lowerdir=".to_vec();
+    options.extend(lower.join(&b':'));
+    options.extend(b",upperdir=");
+    options.extend(relative(&rootfs.upper));
+    options.extend(b",workdir=");
+    options.extend(relative(&rootfs.work));
+    if options.len() > PAGE {
+        return Err(PlanError::TooManyLayers(options.len()));
+    }
+    let options = CString::new(options).map_err(|error| PlanError::Nul {
+        field: "rootfs",
+        value: String::from_utf8_lossy(&error.into_vec()).into_owned(),
+    })?;
+    Ok(Overlay { directory, options })
+}
+
+/// The deepest directory that holds all of the overlay's directories.
+fn common_ancestor(rootfs: &Rootfs) -> PathBuf {
+    let mut paths = rootfs.lower.iter().chain([&rootfs.upper, &rootfs.work]);
+    let mut common: Vec<Component<'_>> = paths.next().map(|p| p.components().collect()).unwrap_or_default();
+    common.pop();
+    for path in paths {
+        let same = common
+            .iter()
+            .zip(path.components())
+            .take_while(|(a, b)| **a == *b)
+            .count();
+        common.truncate(same);
+    }
+    if common.is_empty() {
+        PathBuf::from("/")
+    } else {
+        common.iter().collect()
+    }
+}
+
+/// overlayfs takes `:` and `,` as separators and `\` as their escape.
+fn escape(path: &Path) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(path.as_os_str().len());
+    for byte in path.as_os_str().to_owned().into_vec() {
+        if matches!(byte, b':' | b',' | b'\\') {
+            escaped.push(b'\\');
+        }
+        escaped.push(byte);
+    }
+    debug_assert!(escaped.len() >= path.as_os_str().as_bytes().len());
+    escaped
+}

@@ -1,0 +1,10 @@
+//! The steps of a start, each with its reason; [`super::child`] has their order.
+
+pub(super) mod capabilities;
+pub(super) mod cgroup;
+pub(super) mod devices;
+pub(super) mod identity;
+pub(super) mod mounts;
+pub(super) mod paths;
+pub(super) mod resolve;
+pub(super) mod terminal;

@@ -1,0 +1,130 @@
+//! Root filesystem, mounts and pivot_root.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::Mode;
+use nix::unistd::{chdir, fchdir, pivot_root};
+
+use super::resolve::{self, Missing};
+use crate::launch::plan::{BindPlan, MountPlan, NewMountPlan, RootfsPlan};
+use crate::launch::report::{Failure, InStep};
+use crate::sys::mounts::{MountAttributes, attribute, mount_setattr, move_mount, new_mount, open_tree};
+
+/// Copies the trees to bind while the host's mounts are still peers of ours: only then can a mount made in the container
+/// reach the host (Bidirectional), and one made on the host the container (HostToContainer).
+pub(crate) fn open_sources(mounts: &[MountPlan]) -> Result<Vec<Option<OwnedFd>>, Failure> {
+    let open = |bind: &BindPlan| {
+        let tree = open_tree(&bind.source, bind.recursive).step("open mount source", lossy(&bind.source))?;
+        let set = |attributes, recursive| set_attributes(&tree, attributes, recursive);
+        set(&bind.attributes, false)
+            .and_then(|()| set(&bind.recursive_attributes, true))
+            .step("set mount attributes", lossy(&bind.source))?;
+        Ok(tree)
+    };
+    mounts
+        .iter()
+        .map(|mount| match mount {
+            MountPlan::Bind(bind) => open(bind).map(Some),
+            MountPlan::New(_) => Ok(None),
+        })
+        .collect()
+}
+
+/// Nothing that is mounted from here on may reach the host.
+pub(crate) fn make_slave() -> Result<(), Failure> {
+    mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        MsFlags::MS_SLAVE | MsFlags::MS_REC,
+        None::<&str>,
+    )
+    .step("make mounts slaves of the host's", "/")
+}
+
+/// Mounts the root filesystem in this mount namespace alone, and opens it.
+pub(crate) fn root(plan: &RootfsPlan) -> Result<OwnedFd, Failure> {
+    let target = plan.target.as_path();
+    if let Some(overlay) = &plan.overlay {
+        chdir(&overlay.directory).step("enter the layers' directory", &overlay.directory)?;
+        let options = Some(overlay.options.as_c_str());
+        mount(Some("overlay"), target, Some("overlay"), MsFlags::empty(), options).step("mount overlay", target)?;
+    } else {
+        // pivot_root(2) wants a mount point.
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+        mount(Some(target), target, None::<&str>, flags, None::<&str>).step("bind rootfs", target)?;
+    }
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    nix::fcntl::open(target, flags, Mode::empty()).step("open rootfs", target)
+}
+
+/// Attaches all mounts beneath the root, in their order.
+pub(crate) fn attach(root: BorrowedFd<'_>, mounts: &[MountPlan], sources: Vec<Option<OwnedFd>>) -> Result<(), Failure> {
+    for (plan, source) in mounts.iter().zip(sources) {
+        let destination = plan.destination();
+        let (tree, missing) = match (plan, source) {
+            (MountPlan::Bind(bind), Some(tree)) => {
+                let directory = resolve::is_directory(&tree).step("inspect mount source", lossy(&bind.source))?;
+                (tree, if directory { Missing::Directory } else { Missing::File })
+            }
+            (MountPlan::New(new), _) => (make(new)?, Missing::Directory),
+            (MountPlan::Bind(_), None) => unreachable!("open_sources gives each bind mount a tree"),
+        };
+        let target = resolve::open_or_make(root, destination, missing).step("make mount point", destination)?;
+        move_mount(tree.as_fd(), target.as_fd()).step("mount", destination)?;
+    }
+    Ok(())
+}
+
+fn make(new: &NewMountPlan) -> Result<OwnedFd, Failure> {
+    let options: Vec<_> = new
+        .options
+        .iter()
+        .map(|(key, value)| (key.as_c_str(), value.as_deref()))
+        .collect();
+    let thing = new.destination.as_path();
+    let tree = new_mount(&new.filesystem, &options, new.attributes).step("create filesystem for", thing)?;
+    let propagation = MountAttributes {
+        propagation: new.propagation,
+        ..MountAttributes::default()
+    };
+    set_attributes(&tree, &propagation, false).step("set mount attributes", thing)?;
+    Ok(tree)
+}
+
+fn set_attributes(tree: &OwnedFd, attributes: &MountAttributes, recursive: bool) -> Result<(), Errno> {
+    if *attributes == MountAttributes::default() {
+        return Ok(());
+    }
+    mount_setattr(tree.as_fd(), attributes, recursive)
+}
+
+/// Makes `root` the root of this mount namespace and takes the old one away.
+///
+/// Both arguments of pivot_root may be the same directory: the old root is then mounted over the new one and can be taken
+/// away without a directory in the image to put it (pivot_root(2), "pivot_root(".", ".")").
+pub(crate) fn pivot(root: &OwnedFd) -> Result<(), Failure> {
+    fchdir(root).step("enter rootfs", "/")?;
+    pivot_root(".", ".").step("pivot_root", ".")?;
+    umount2(".", MntFlags::MNT_DETACH).step("unmount the host's root", ".")?;
+    chdir("/").step("enter the new root", "/")
+}
+
+/// Makes the root mount read-only, and leaves those on top of it as they are.
+pub(crate) fn root_read_only() -> Result<(), Failure> {
+    let readonly = MountAttributes {
+        set: attribute::RDONLY,
+        ..MountAttributes::default()
+    };
+    let root = resolve::current_root().step("open the root", "/")?;
+    mount_setattr(root.as_fd(), &readonly, false).step("make the root read-only", "/")
+}
+
+fn lossy(path: &std::ffi::CStr) -> &Path {
+    use std::os::unix::ffi::OsStrExt;
+    Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()))
+}

@@ -1,0 +1,82 @@
+//! Paths inside the container's root, never outside: an image may hold any symbolic link.
+//!
+//! `RESOLVE_IN_ROOT` makes the kernel treat the root descriptor as `/` for absolute links and `..` alike (openat2(2),
+//! Linux 5.6), so there is no moment between check and use.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::sys::stat::{Mode, mkdirat};
+
+/// What to make when a mount's destination isn't there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Directory,
+    File,
+}
+
+/// Opens what stands at `path` as a path descriptor.
+pub(crate) fn open(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    open_with(root, path, OFlag::O_PATH)
+}
+
+/// Opens what stands at `path` with the given flags.
+pub(crate) fn open_with(root: BorrowedFd<'_>, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    // EAGAIN: something was renamed meanwhile and the kernel couldn't tell whether the path stays inside.
+    loop {
+        match openat2(root, path, how) {
+            Err(Errno::EAGAIN) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Opens what stands at `path`, making it and its parents when they aren't there.
+pub(crate) fn open_or_make(root: BorrowedFd<'_>, path: &Path, missing: Missing) -> Result<OwnedFd, Errno> {
+    match open(root, path) {
+        Err(Errno::ENOENT) => {}
+        other => return other,
+    }
+    let (parent, name) = make_parents(root, path)?;
+    match missing {
+        Missing::Directory => mkdirat(&parent, name, Mode::from_bits_truncate(0o755))?,
+        Missing::File => {
+            let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            drop(openat(&parent, name, flags, Mode::from_bits_truncate(0o644))?);
+        }
+    }
+    open(root, path)
+}
+
+/// Opens the parent of `path`, making what isn't there; returns it with the last name.
+pub(crate) fn make_parents<'p>(root: BorrowedFd<'_>, path: &'p Path) -> Result<(OwnedFd, &'p OsStr), Errno> {
+    let name = path.file_name().ok_or(Errno::EINVAL)?;
+    let parent = path.parent().unwrap_or(Path::new(""));
+    let parent = match open_with(root, parent, OFlag::O_PATH | OFlag::O_DIRECTORY) {
+        Err(Errno::ENOENT) => open_or_make(root, parent, Missing::Directory)?,
+        other => other?,
+    };
+    Ok((parent, name))
+}
+
+/// The current root directory.
+pub(crate) fn current_root() -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    nix::fcntl::open("/", flags, Mode::empty())
+}
+
+/// Whether a path descriptor stands for a directory.
+pub(crate) fn is_directory(fd: impl AsFd) -> Result<bool, Errno> {
+    let kind = nix::sys::stat::fstat(fd)?.st_mode & libc::S_IFMT;
+    Ok(kind == libc::S_IFDIR)
+}

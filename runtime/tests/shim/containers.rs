@@ -1,0 +1,291 @@
+//! Starts, ends, execs, errors.
+
+use std::path::Path;
+
+use minik_runtime::shim::{ExecStdio, Exit, FaultKind, PidMode, ShimError, ShimEvent};
+use oci_spec::runtime::Process;
+use serde_json::json;
+
+use super::Test;
+use super::pod::Pod;
+
+pub const TESTS: &[Test] = &[
+    (
+        "a_container_is_in_its_own_namespaces_and_cgroup",
+        a_container_is_in_its_own_namespaces_and_cgroup,
+    ),
+    (
+        "exit_codes_and_signals_are_told_apart",
+        exit_codes_and_signals_are_told_apart,
+    ),
+    ("an_exec_joins_the_container", an_exec_joins_the_container),
+    ("an_exec_has_a_terminal", an_exec_has_a_terminal),
+    (
+        "a_failed_start_says_which_file_is_missing",
+        a_failed_start_says_which_file_is_missing,
+    ),
+    ("out_of_memory_is_told", out_of_memory_is_told),
+    ("containers_share_a_pid_namespace", containers_share_a_pid_namespace),
+    (
+        "a_killed_shim_takes_its_containers_along",
+        a_killed_shim_takes_its_containers_along,
+    ),
+    ("a_new_daemon_finds_the_shim", a_new_daemon_finds_the_shim),
+    ("shutdown_leaves_nothing", shutdown_leaves_nothing),
+];
+
+fn namespace(pid: i32, name: &str) -> String {
+    let link = std::fs::read_link(format!("/proc/{pid}/ns/{name}")).unwrap();
+    link.to_string_lossy().into_owned()
+}
+
+fn a_container_is_in_its_own_namespaces_and_cgroup() {
+    let mut pod = Pod::new();
+    let started = pod.start("c1", &["sleep", "1000"], |_| {});
+    let (pid, shim, own) = (started.pid, pod.shim_pid(), std::process::id().cast_signed());
+    for name in ["pid", "mnt", "cgroup"] {
+        assert_ne!(
+            namespace(pid, name),
+            namespace(shim, name),
+            "{name} is the container's own"
+        );
+    }
+    for name in ["net", "ipc", "uts"] {
+        assert_eq!(namespace(pid, name), namespace(shim, name), "{name} is the pod's");
+        assert_ne!(namespace(pid, name), namespace(own, name), "{name} is not the host's");
+    }
+    let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let expected = format!("{}/c1", pod.cgroup);
+    assert!(cgroups.lines().all(|line| line.ends_with(&expected)), "{cgroups}");
+    assert_eq!(
+        std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap(),
+        "sleep\x001000\x00"
+    );
+    assert_eq!(
+        std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj"))
+            .unwrap()
+            .trim(),
+        "100"
+    );
+
+    pod.wait(pod.shim.kill("c1", libc::SIGKILL, false)).unwrap();
+    let exit = pod.ended("c1");
+    assert_eq!((exit.code, exit.signal, exit.oom_killed), (137, Some(9), false));
+    assert_eq!(Exit::read(&pod.bundle("c1")).unwrap(), Some(exit));
+    assert_eq!(pod.wait(pod.shim.state()).unwrap()[0].exit, Some(exit));
+    let killed = pod.wait(pod.shim.kill("c1", libc::SIGKILL, false)).unwrap_err();
+    assert_eq!(killed.fault(), Some(FaultKind::FailedPrecondition));
+}
+
+fn exit_codes_and_signals_are_told_apart() {
+    let mut pod = Pod::new();
+    let (exit, _) = pod.run("seven", "exit 7", |_| {});
+    assert_eq!((exit.code, exit.signal), (7, None));
+    pod.start(
+        "stopped",
+        &[
+            "sh",
+            "-c",
+            "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done",
+        ],
+        |_| {},
+    );
+    pod.wait(pod.shim.kill("stopped", libc::SIGTERM, false)).unwrap();
+    // The trap may not be set yet, and process 1 of a pid namespace ignores what it doesn't handle.
+    while pod
+        .wait(pod.shim.state())
+        .unwrap()
+        .iter()
+        .any(|state| state.id == "stopped" && state.exit.is_none())
+    {
+        let _ = pod.wait(pod.shim.kill("stopped", libc::SIGTERM, false));
+    }
+    assert_eq!(pod.ended("stopped").code, 3);
+}
+
+fn process(args: &[&str], terminal: bool) -> Process {
+    let process = json!({
+        "terminal": terminal, "consoleSize": {"width": 91, "height": 17},
+        "user": {"uid": 101, "gid": 102, "additionalGids": [7]}, "args": args, "env": ["PATH=/bin"], "cwd": "/tmp",
+        "capabilities": {"bounding": [], "effective": [], "permitted": []}, "noNewPrivileges": true
+    });
+    serde_json::from_value(process).unwrap()
+}
+
+fn an_exec_joins_the_container() {
+    let pod = Pod::new();
+    let started = pod.start("c1", &["sleep", "1000"], |_| {});
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let stdio = ExecStdio::Pipes {
+        stdin: None,
+        stdout: Some(writer.into()),
+        stderr: None,
+    };
+    let script = "id; pwd; hostname; cat /proc/1/comm; readlink /proc/self/ns/pid; exit 5";
+    let mut exec = pod
+        .wait(pod.shim.exec("c1", process(&["sh", "-c", script], false), stdio))
+        .unwrap();
+    let exit = pod.wait(exec.exit()).unwrap();
+    assert_eq!(exit.code, 5);
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "uid=101(web) gid=102 groups=7");
+    assert_eq!(lines[1..4], ["/tmp", "pod-of-test", "sleep"]);
+    assert_eq!(lines[4], namespace(started.pid, "pid"));
+
+    let stdio = || ExecStdio::Pipes {
+        stdin: None,
+        stdout: None,
+        stderr: None,
+    };
+    let mut exec = pod
+        .wait(pod.shim.exec("c1", process(&["sleep", "1000"], false), stdio()))
+        .unwrap();
+    let cgroups = std::fs::read_to_string(format!("/proc/{}/cgroup", exec.pid)).unwrap();
+    assert!(cgroups.lines().all(|line| line.ends_with("/c1")), "{cgroups}");
+    pod.wait(pod.shim.kill_exec("c1", &exec.id, libc::SIGKILL)).unwrap();
+    assert_eq!(pod.wait(exec.exit()).unwrap().signal, Some(9));
+
+    let error = pod
+        .wait(pod.shim.exec("c1", process(&["no-such"], false), stdio()))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("executable file not found in $PATH (/bin)"), "{error}");
+    let error = pod
+        .wait(pod.shim.exec("none", process(&["ls"], false), stdio()))
+        .unwrap_err();
+    assert_eq!(error.fault(), Some(FaultKind::NotFound));
+}
+
+fn an_exec_has_a_terminal() {
+    let pod = Pod::new();
+    pod.start("c1", &["sleep", "1000"], |_| {});
+    let script = "stty size; readlink /proc/self/fd/0; exit 4";
+    let mut exec = pod
+        .wait(
+            pod.shim
+                .exec("c1", process(&["sh", "-c", script], true), ExecStdio::Terminal),
+        )
+        .unwrap();
+    let exit = pod.wait(exec.exit()).unwrap();
+    assert_eq!(exit.code, 4);
+    exec.resize(100, 40).unwrap();
+    let mut text = [0; 256];
+    let length = nix::unistd::read(exec.pty.as_ref().unwrap(), &mut text).unwrap();
+    assert_eq!(String::from_utf8_lossy(&text[..length]), "17 91\r\n/dev/pts/0\r\n");
+}
+
+fn failure(error: ShimError) -> minik_runtime::launch::Failure {
+    match error {
+        ShimError::Fault(fault) => fault
+            .failure
+            .unwrap_or_else(|| panic!("no step failed: {}", fault.message)),
+        other => panic!("{other}"),
+    }
+}
+
+fn a_failed_start_says_which_file_is_missing() {
+    let pod = Pod::new();
+    let failed = failure(pod.try_start("c1", &["sleeep", "1"], |_| {}).unwrap_err());
+    assert_eq!((failed.step.as_str(), failed.errno), ("execve", libc::ENOENT));
+    assert!(failed.reason.contains("did you mean /bin/sleep?"), "{failed}");
+    // The same id again: the failed one has left nothing.
+    let failed = failure(pod.try_start("c1", &["script"], |_| {}).unwrap_err());
+    assert!(
+        failed.reason.contains("its interpreter /bin/missing-shell is not"),
+        "{failed}"
+    );
+    let missing = json!({"destination": "/data", "type": "bind", "source": "/no/such", "options": ["rbind"]});
+    let failed = failure(
+        pod.try_start("c1", &["sh"], |config| {
+            config["mounts"].as_array_mut().unwrap().push(missing)
+        })
+        .unwrap_err(),
+    );
+    assert_eq!(
+        (failed.step.as_str(), failed.thing.as_str()),
+        ("open mount source", "/no/such")
+    );
+    assert_eq!(pod.wait(pod.shim.state()).unwrap(), []);
+    let cgroup = Path::new("/sys/fs/cgroup/pids")
+        .join(pod.cgroup.trim_start_matches('/'))
+        .join("c1");
+    assert!(!cgroup.exists(), "a failed start leaves no cgroup");
+    pod.start("c1", &["sleep", "1000"], |_| {});
+}
+
+fn out_of_memory_is_told() {
+    let mut pod = Pod::new();
+    let limit = |config: &mut serde_json::Value| {
+        config["linux"]["resources"] = json!({"memory": {"limit": 16_777_216, "swap": 16_777_216}});
+    };
+    let (exit, _) = pod.run("c1", "x=$(head -c 100000000 /dev/zero | tr '\\0' x); echo ${#x}", limit);
+    assert!(exit.oom_killed, "{exit:?}");
+}
+
+fn containers_share_a_pid_namespace() {
+    let mut pod = Pod::with(|spec| spec.pid = PidMode::Pod);
+    let holder = pod.sandbox().join("ns/pid");
+    let shared = |config: &mut serde_json::Value| {
+        config["linux"]["namespaces"].as_array_mut().unwrap()[0] = json!({"type": "pid", "path": holder});
+    };
+    let first = pod.start("c1", &["sleep", "1000"], shared);
+    let (exit, text) = pod.run("c2", "cat /proc/1/comm; ps", shared);
+    assert_eq!(exit.code, 0);
+    assert!(text.contains("sleep 1000") && text.starts_with("pause\n"), "{text}");
+    assert_ne!(namespace(first.pid, "pid"), namespace(pod.shim_pid(), "pid"));
+}
+
+fn a_killed_shim_takes_its_containers_along() {
+    let mut pod = Pod::new();
+    let started = pod.start("c1", &["sleep", "1000"], |_| {});
+    let container = minik_runtime::sys::pidfd::open(nix::unistd::Pid::from_raw(started.pid)).unwrap();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(pod.shim_pid()),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
+    // A pidfd becomes readable at the end of its process.
+    let mut ended = [nix::poll::PollFd::new(
+        std::os::fd::AsFd::as_fd(&container),
+        nix::poll::PollFlags::POLLIN,
+    )];
+    // The test's own runtime is told of the same end, by a signal.
+    let mut wait = std::iter::repeat_with(|| nix::poll::poll(&mut ended, 5000_u16));
+    let ready = wait.find(|ready| *ready != Err(nix::errno::Errno::EINTR));
+    assert_eq!(ready, Some(Ok(1)), "the container dies with its shim");
+    let mut gone = None;
+    while gone != Some(ShimEvent::Gone) {
+        let events = &mut pod.events;
+        gone = pod.runtime.block_on(events.next());
+        assert!(gone.is_some(), "the client is told");
+    }
+}
+
+fn a_new_daemon_finds_the_shim() {
+    let pod = Pod::new();
+    let started = pod.start("c1", &["sleep", "1000"], |_| {});
+    let again = pod.wait(minik_runtime::shim::Shim::connect(&pod.sandbox())).unwrap();
+    let (state, _) = pod.wait(again.events()).unwrap();
+    assert_eq!((state.len(), state[0].pid, state[0].exit), (1, started.pid, None));
+}
+
+fn shutdown_leaves_nothing() {
+    let pod = Pod::new();
+    let started = pod.start("c1", &["sleep", "1000"], |_| {});
+    let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let directory = pod.directory.path().to_string_lossy().into_owned();
+    assert_eq!(
+        mounts().matches(&directory).count(),
+        4,
+        "three namespaces and shared memory: no rootfs on the host"
+    );
+    pod.wait(pod.shim.shutdown()).unwrap();
+    assert!(!Path::new("/proc").join(started.pid.to_string()).exists());
+    assert_eq!(mounts().matches(&directory).count(), 0);
+    let cgroups = minik_runtime::cgroup::detect().unwrap();
+    let path = minik_runtime::cgroup::CgroupPath::parse(Path::new(&pod.cgroup)).unwrap();
+    assert!(cgroups.processes(&path).is_err(), "the pod's cgroup is gone");
+    assert!(!pod.sandbox().join("shim.sock").exists());
+}

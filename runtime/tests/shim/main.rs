@@ -1,0 +1,83 @@
+//! The shim on the real kernel: sandboxes and containers of a busybox root, seen from outside.
+//!
+//! Needs root and /bin/busybox (`apt-get install busybox-static`). Runs in a network namespace of its own, makes only
+//! cgroups below `/minik-shim-test-<pid>`, and leaves nothing behind. `cargo test -p minik-runtime --test shim NAME` runs
+//! those whose name contains NAME; `bench` runs the measurements, which are not part of the tests.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test program that prints its results"
+)]
+
+mod bench;
+mod containers;
+mod hardening;
+mod pod;
+mod ports;
+mod streams;
+
+use std::process::ExitCode;
+
+use minik_runtime::shim::{self, ShimConfig};
+
+/// A test: its name and what it does.
+type Test = (&'static str, fn());
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, flag, directory] = &args[..]
+        && (command.as_str(), flag.as_str()) == ("shim", "--sandbox")
+    {
+        return shim::main(&ShimConfig {
+            sandbox_dir: directory.into(),
+        });
+    }
+    assert!(
+        nix::unistd::geteuid().is_root(),
+        "these tests make namespaces and cgroups: run them as root"
+    );
+    pod::enter_own_network();
+    if args.iter().any(|arg| arg == "bench") {
+        bench::run();
+        return ExitCode::SUCCESS;
+    }
+    let wanted = args.iter().find(|arg| !arg.starts_with('-'));
+    let exact = args.iter().any(|arg| arg == "--exact");
+    let selected = |name: &str| {
+        wanted.is_none_or(|wanted| {
+            if exact {
+                name == wanted
+            } else {
+                name.contains(wanted.as_str())
+            }
+        })
+    };
+    let tests = [containers::TESTS, streams::TESTS, hardening::TESTS, ports::TESTS].concat();
+    let tests: Vec<Test> = tests.into_iter().filter(|(name, _)| selected(name)).collect();
+    if args.iter().any(|arg| arg == "--list") {
+        tests.iter().for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    let failed: Vec<&str> = tests
+        .iter()
+        .filter(|(name, test)| !passes(name, *test))
+        .map(|(name, _)| *name)
+        .collect();
+    println!(
+        "\ntest result: {} passed; {} failed {failed:?}",
+        tests.len() - failed.len(),
+        failed.len()
+    );
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn passes(name: &str, test: fn()) -> bool {
+    let passed = std::panic::catch_unwind(test).is_ok();
+    println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+    passed
+}

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Installs what the end-to-end tests need besides Rust and a C compiler, from the distribution's packages, and says so. The
+# tests run it themselves, once, as root; it does nothing where all is there.
+set -euo pipefail
+
+# program:package
+needed=(
+  busybox:busybox-static          # the root filesystem of most test images
+  docker-registry:docker-registry # the real registry, on loopback
+  kubectl:kubernetes-client       # the real kubectl, where none is here
+  ip:iproute2                     # network namespaces and a look from outside
+  mmdebstrap:mmdebstrap           # the demo's stand-ins for nginx and python
+  modprobe:kmod                   # which kernel modules the machine with cgroup v2 loads
+  qemu-system-x86_64:qemu-system-x86 # that machine
+  skopeo:skopeo                   # pushes images into the registry
+)
+
+missing=()
+for pair in "${needed[@]}"; do
+  command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+done
+# Any busybox will not do: the one in an image has no libraries beside it.
+if command -v busybox >/dev/null && ldd "$(command -v busybox)" >/dev/null 2>&1; then
+  missing+=(busybox-static)
+fi
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "tests/setup.sh: the end-to-end tests need ${missing[*]}; run: sudo apt-get install ${missing[*]}" >&2
+  exit 1
+fi
+if ! command -v apt-get >/dev/null; then
+  echo "tests/setup.sh: no apt-get here; install what gives ${missing[*]} and run the tests again" >&2
+  exit 1
+fi
+echo "tests/setup.sh: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get install -y --no-install-recommends "${missing[@]}" ||
+  { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; }

@@ -1,0 +1,175 @@
+//! What README shows as daily use, with minikctl.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
+
+use serde_json::json;
+
+use crate::{SERVE, node, pod};
+
+/// A web server that says on its log when it is up.
+const WEB: &str = "echo serving; exec httpd -f -p 80 -h /var/www";
+
+#[test]
+fn a_pod_is_applied_looked_at_and_deleted() {
+    let world = node();
+    let manifest = pod(
+        "web",
+        WEB,
+        json!({"spec": {"containers": [{"ports": [{"containerPort": 80}]}]}}),
+    );
+    let applied = world.minikctl(["apply", "-f", "-"]).stdin(&manifest).ok();
+    assert_eq!(applied, "pod/web created\n");
+    world.wait("pod/web", "condition=Ready");
+    assert_eq!(
+        world.minikctl(["apply", "-f", "-"]).stdin(&manifest).ok(),
+        "pod/web unchanged\n"
+    );
+
+    let wide = world.minikctl(["get", "pods", "-o", "wide"]).ok();
+    let lines: Vec<&str> = wide.lines().collect();
+    let head: Vec<&str> = lines[0]
+        .split("  ")
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+        .collect();
+    let columns = [
+        "NAME",
+        "READY",
+        "STATUS",
+        "RESTARTS",
+        "AGE",
+        "IP",
+        "NODE",
+        "NOMINATED NODE",
+        "READINESS GATES",
+    ];
+    assert_eq!(head, columns, "{wide}");
+    assert!(
+        lines[1].starts_with("web") && lines[1].contains("1/1") && lines[1].contains("Running"),
+        "{wide}"
+    );
+
+    let described = world.minikctl(["describe", "pod", "web"]).ok();
+    for part in [
+        "Name:",
+        "Containers:",
+        "Conditions:",
+        "Events:",
+        "Successfully assigned default/web",
+        "Started",
+    ] {
+        assert!(described.contains(part), "{part} is missing:\n{described}");
+    }
+    assert_eq!(world.minikctl(["logs", "web"]).ok(), "serving\n");
+
+    let deleted = world.minikctl(["delete", "-f", "-"]).stdin(&manifest).ok();
+    assert!(deleted.starts_with("pod \"web\" deleted"), "{deleted}");
+    let missing = world.minikctl(["get", "pod", "web"]).fails();
+    assert!(
+        missing.contains("Error from server (NotFound): pods \"web\" not found"),
+        "{missing}"
+    );
+}
+
+#[test]
+fn logs_are_followed_as_they_come() {
+    let world = node();
+    world.apply(&pod(
+        "talk",
+        "read line < /shared/go; echo heard; sleep 1000",
+        json!({"spec": {
+        "containers": [{"volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}],
+        "initContainers": [{"name": "pipe", "image": crate::BUSYBOX, "imagePullPolicy": "Never",
+            "command": ["mkfifo", "/shared/go"], "volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}],
+        "volumes": [{"name": "shared", "emptyDir": {}}]}}),
+    ));
+    world.wait("pod/talk", "jsonpath={.status.phase}=Running");
+    let mut follow = world.minikctl(["logs", "-f", "talk"]).into_command();
+    let mut follow = follow.stdout(Stdio::piped()).spawn().expect("minikctl runs");
+    let _ = world
+        .minikctl(["exec", "talk", "--", "sh", "-c", "echo now > /shared/go"])
+        .ok();
+    let mut line = String::new();
+    let stdout = follow.stdout.take().expect("it is piped");
+    BufReader::new(stdout).read_line(&mut line).expect("a line comes");
+    assert_eq!(line, "heard\n");
+    follow.kill().expect("it still follows");
+    follow.wait().expect("it has ended");
+}
+
+#[test]
+fn commands_run_in_a_container_and_their_exit_codes_come_back() {
+    let world = node();
+    world.apply(&pod("box", SERVE, json!({})));
+    world.wait("pod/box", "condition=Ready");
+    assert_eq!(world.minikctl(["exec", "box", "--", "hostname"]).ok(), "box\n");
+    let output = world
+        .minikctl(["exec", "box", "--", "sh", "-c", "echo out; echo err >&2; exit 3"])
+        .output();
+    assert_eq!((output.code, output.stdout.as_str()), (3, "out\n"), "{output}");
+    assert!(output.stderr.starts_with("err\n"), "{output}");
+    let echoed = world
+        .minikctl(["exec", "-i", "box", "--", "cat"])
+        .stdin("all of it\n")
+        .ok();
+    assert_eq!(echoed, "all of it\n");
+    let missing = world.minikctl(["exec", "box", "--", "nosuchprogram"]).output();
+    assert_ne!(missing.code, 0);
+    assert!(missing.stderr.contains("nosuchprogram"), "{missing}");
+}
+
+#[test]
+fn a_terminal_is_given_to_those_who_ask_for_one() {
+    let world = node();
+    world.apply(&pod("box", SERVE, json!({})));
+    world.wait("pod/box", "condition=Ready");
+    // `script` gives minikctl a terminal; what the container's shell sees is its own.
+    let minikctl = minik_tests::executable::minikctl().display();
+    let line = format!("{minikctl} exec -it box -- sh -c 'tty; stty size'");
+    let script = minik_tests::Run::new("script").args(["-qec", &format!("stty rows 33 cols 99; {line}"), "/dev/null"]);
+    let shown = world.in_world(script).ok();
+    assert!(shown.contains("/dev/pts/") && shown.contains("33 99"), "{shown}");
+}
+
+#[test]
+fn a_port_is_forwarded() {
+    let world = node();
+    world.apply(&pod("web", WEB, json!({})));
+    world.wait("pod/web", "condition=Ready");
+    let mut forward = world.minikctl(["port-forward", "pod/web", "18080:80"]).into_command();
+    let mut forward = forward.stdout(Stdio::piped()).spawn().expect("minikctl runs");
+    let mut told = String::new();
+    let stdout = forward.stdout.take().expect("it is piped");
+    BufReader::new(stdout)
+        .read_line(&mut told)
+        .expect("it says where it listens");
+    assert_eq!(told, "Forwarding from 127.0.0.1:18080 -> 80\n");
+    for _ in 0..3 {
+        assert!(page("127.0.0.1:18080").ends_with("hello from a pod\n"));
+    }
+    forward.kill().expect("it still forwards");
+    forward.wait().expect("it has ended");
+}
+
+#[test]
+fn a_pod_is_reached_by_its_address_and_by_its_host_port() {
+    let world = node();
+    let port = json!({"containerPort": 80, "hostPort": 18081});
+    world.apply(&pod("web", WEB, json!({"spec": {"containers": [{"ports": [port]}]}})));
+    world.wait("pod/web", "condition=Ready");
+    let ip = world.value("pod/web", "{.status.podIP}");
+    assert!(page(&format!("{ip}:80")).ends_with("hello from a pod\n"));
+    assert!(page("127.0.0.1:18081").ends_with("hello from a pod\n"));
+}
+
+fn page(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}"));
+    stream
+        .write_all(b"GET / HTTP/1.0\r\n\r\n")
+        .expect("the request is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the answer comes");
+    answer
+}

@@ -1,0 +1,134 @@
+//! The real kubectls, oldest to newest, do their daily verbs on our API.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Stdio;
+
+use minik_tests::{World, executable};
+use serde_json::json;
+
+use crate::{node, pod};
+
+#[test]
+fn every_kubectl_here_does_its_daily_verbs() {
+    let kubectls = executable::kubectls();
+    assert!(
+        !kubectls.is_empty(),
+        "no kubectl on PATH: tests/setup.sh installs the distribution's"
+    );
+    let world = node();
+    for (number, kubectl) in kubectls.iter().enumerate() {
+        daily(
+            &world,
+            kubectl,
+            &format!("k{number}"),
+            18100 + u16::try_from(number).expect("few kubectls"),
+        );
+    }
+}
+
+fn daily(world: &World, kubectl: &Path, name: &str, port: u16) {
+    let shown = kubectl.display();
+    let web = "echo serving; exec httpd -f -p 80 -h /var/www";
+    let manifest = pod(name, web, json!({}));
+    let applied = world.kubectl(kubectl, ["apply", "-f", "-"]).stdin(&manifest).ok();
+    assert_eq!(applied, format!("pod/{name} created\n"), "{shown}");
+    let _ = world
+        .kubectl(
+            kubectl,
+            ["wait", &format!("pod/{name}"), "--for=condition=Ready", "--timeout=30s"],
+        )
+        .ok();
+    let unchanged = world.kubectl(kubectl, ["apply", "-f", "-"]).stdin(&manifest).ok();
+    assert_eq!(unchanged, format!("pod/{name} unchanged\n"), "{shown}");
+    let labelled = manifest.replace(r#""labels":{"#, r#""labels":{"more":"yes","#);
+    let configured = world.kubectl(kubectl, ["apply", "-f", "-"]).stdin(&labelled).ok();
+    assert_eq!(configured, format!("pod/{name} configured\n"), "{shown}");
+
+    let row = world
+        .kubectl(kubectl, ["get", "pods", "-o", "wide", "--no-headers", "-l", "more=yes"])
+        .ok();
+    assert!(
+        row.starts_with(name) && row.contains("1/1") && row.contains("Running"),
+        "{shown}: {row}"
+    );
+    let described = world.kubectl(kubectl, ["describe", "pod", name]).ok();
+    assert!(
+        described.contains("Successfully assigned") && described.contains("Started"),
+        "{shown}: {described}"
+    );
+    assert_eq!(world.kubectl(kubectl, ["logs", name]).ok(), "serving\n", "{shown}");
+    let echoed = world
+        .kubectl(kubectl, ["exec", "-i", name, "--", "cat"])
+        .stdin("through and back\n")
+        .ok();
+    assert_eq!(echoed, "through and back\n", "{shown}");
+    let failed = world
+        .kubectl(kubectl, ["exec", name, "--", "sh", "-c", "exit 7"])
+        .output();
+    assert_eq!(failed.code, 7, "{shown}: {failed}");
+    forward(world, kubectl, name, port);
+    watched(world, kubectl, name);
+    let nodes = world.kubectl(kubectl, ["get", "nodes", "--no-headers"]).ok();
+    assert!(nodes.contains(" Ready "), "{shown}: {nodes}");
+    let unknown = world
+        .kubectl(kubectl, ["apply", "-f", "-"])
+        .stdin(&manifest.replace("containers", "contaners"))
+        .fails();
+    assert!(
+        unknown.contains(r#"unknown field "spec.contaners""#),
+        "{shown}: {unknown}"
+    );
+}
+
+fn forward(world: &World, kubectl: &Path, name: &str, port: u16) {
+    let mut forward = world
+        .kubectl(kubectl, ["port-forward", &format!("pod/{name}"), &format!("{port}:80")])
+        .into_command()
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("kubectl runs");
+    let mut told = String::new();
+    let stdout = forward.stdout.take().expect("it is piped");
+    BufReader::new(stdout)
+        .read_line(&mut told)
+        .expect("it says where it listens");
+    assert_eq!(told, format!("Forwarding from 127.0.0.1:{port} -> 80\n"));
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        stream
+            .write_all(b"GET / HTTP/1.0\r\n\r\n")
+            .expect("the request is sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("the answer comes");
+        assert!(
+            answer.ends_with("hello from a pod\n"),
+            "{}: {answer}",
+            kubectl.display()
+        );
+    }
+    forward.kill().expect("it still forwards");
+    forward.wait().expect("it has ended");
+}
+
+/// `get -w` shows the deletion as it happens.
+fn watched(world: &World, kubectl: &Path, name: &str) {
+    let mut watch = world
+        .kubectl(
+            kubectl,
+            ["get", "pod", name, "-w", "--no-headers", "--output-watch-events"],
+        )
+        .into_command()
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("kubectl runs");
+    let mut lines = BufReader::new(watch.stdout.take().expect("it is piped")).lines();
+    let first = lines.next().expect("the pod is shown").expect("text");
+    assert!(first.starts_with("ADDED"), "{first}");
+    let _ = world.kubectl(kubectl, ["delete", "pod", name, "--wait=true"]).ok();
+    let deleted = lines.map_while(Result::ok).find(|line| line.starts_with("DELETED"));
+    assert!(deleted.is_some(), "{}: the deletion was not shown", kubectl.display());
+    watch.kill().expect("it still watches");
+    watch.wait().expect("it has ended");
+}
