@@ -13,6 +13,7 @@ use crate::cgroup::Driver;
 use crate::cri::events::Events;
 use crate::images::Images;
 use crate::network::Network;
+use crate::oci::HostCapabilities;
 use crate::shim::Shim;
 use crate::state::{ContainerRecord, Entry, SandboxRecord, Store};
 
@@ -22,6 +23,7 @@ pub(crate) struct Daemon {
     pub(crate) images: Images,
     pub(crate) network: Network,
     pub(crate) cgroups: Box<dyn Driver>,
+    pub(crate) host: HostCapabilities,
     pub(crate) sandboxes: Store<SandboxRecord>,
     pub(crate) containers: Store<ContainerRecord>,
     pub(crate) events: Events,
@@ -38,11 +40,13 @@ impl Daemon {
         containers: Store<ContainerRecord>,
     ) -> Daemon {
         let (events, shims) = (Events::new(), Mutex::default());
+        let host = crate::host::capabilities(cgroups.as_ref());
         Daemon {
             config,
             images,
             network,
             cgroups,
+            host,
             sandboxes,
             containers,
             events,

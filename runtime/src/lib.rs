@@ -15,6 +15,7 @@ pub mod cgroup;
 mod config;
 mod cri;
 mod daemon;
+mod host;
 pub mod images;
 pub mod launch;
 pub mod network;

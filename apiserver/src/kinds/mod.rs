@@ -7,8 +7,13 @@
 //! The registry calls these in its one order; a kind overrides only what is its own, and a kind without a row here has all
 //! of the defaults below. Identities (names, paths) stand in `minik_api::kinds`, shapes of bodies in `minik_api::schema`.
 
+mod checks;
 mod duration;
+mod fill;
 mod metadata;
+mod pod;
+#[cfg(test)]
+mod testing;
 
 use jiff::Timestamp;
 use minik_api::kinds::Kind;
@@ -154,8 +159,10 @@ const DEFAULT_COLUMNS: &[Column] = &[NAME, AGE];
 
 /// The rules of a kind.
 pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
-    let _ = kind;
-    &Plain
+    match (kind.group, kind.kind) {
+        ("", "Pod") => &pod::Pods,
+        _ => &Plain,
+    }
 }
 
 /// A kind without rules of its own.

@@ -26,6 +26,8 @@ pub enum Program {
     Apiserver(With<minik_apiserver::Config>),
     /// Decide which node each pod runs on (a program of the node)
     Scheduler(With<minik_scheduler::Config>),
+    /// Pull images and run containers, by the Container Runtime Interface (a program of the node)
+    Runtime(With<minik_runtime::Config>),
     /// Own one pod's namespaces and containers (started by the runtime)
     #[command(hide = true)]
     Shim {
@@ -80,6 +82,11 @@ impl Program {
             Self::Apiserver(With { config, logs }) => {
                 begin("apiserver", logs)?;
                 single_threaded()?.block_on(minik_apiserver::run(config))?;
+                Ok(true)
+            }
+            Self::Runtime(With { config, logs }) => {
+                begin("runtime", logs)?;
+                single_threaded()?.block_on(minik_runtime::run(config))?;
                 Ok(true)
             }
             Self::Scheduler(With { config, logs }) => {

@@ -16,6 +16,7 @@ use super::kubeconfig::{KubeconfigError, Target};
 use super::privilege::{self, NotRoot};
 use super::progress::Progress;
 use super::supervisor::control::{Connection, Message, Request, What};
+use super::supervisor::{self, SupervisorError};
 
 /// What `down` is asked for.
 #[derive(Clone, Debug)]
@@ -47,6 +48,9 @@ pub enum DownError {
         /// Why.
         source: io::Error,
     },
+    /// Programs of a killed supervisor don't end.
+    #[error(transparent)]
+    Supervisor(#[from] SupervisorError),
     /// The runtime could not take everything back.
     #[error("cannot undo what the runtime made")]
     Runtime(#[source] anyhow::Error),
@@ -91,6 +95,7 @@ pub async fn down(options: &DownOptions, progress: &Progress) -> Result<Down, Do
     let instance = &options.instance;
     privilege::require_root("down", instance)?;
     let ran = stop_programs(instance, progress).await?;
+    supervisor::leftovers_gone(instance).await?;
     let began = Instant::now();
     progress.doing("stopping pods");
     if instance.data_dir.join("runtime").exists() || instance.run_dir.join("runtime").exists() {

@@ -1,4 +1,4 @@
-//! Writing small files so that a reader never sees half of one: a temporary file beside it, synced, then renamed.
+//! Writing small files so that a reader never sees half of one: a temporary file beside it, then renamed.
 
 use std::fs;
 use std::io::{self, Write};
@@ -46,14 +46,23 @@ pub(super) fn create_dir(dir: &Path, mode: u32) -> Result<(), FileError> {
     }
 }
 
-/// Replaces `path` by `contents` in one step, durable when this returns.
-pub(super) fn write(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
+/// Whether a file has to be on the disk when its writing returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// Nothing can make it anew: it is synced, which costs milliseconds each.
+    Kept,
+    /// It is computed again when a power cut takes it: whoever reads it treats an empty file as a missing one.
+    Remade,
+}
+
+/// Replaces `path` by `contents` in one step.
+pub(super) fn write(path: &Path, contents: &[u8], mode: u32, durability: Durability) -> Result<(), FileError> {
     let error = |source| FileError::Write {
         path: path.to_owned(),
         source,
     };
     let temporary = path.with_added_extension(format!("{}.tmp", std::process::id()));
-    let written = write_new(&temporary, contents, mode).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(&temporary, contents, mode, durability).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
@@ -61,14 +70,19 @@ pub(super) fn write(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileE
 }
 
 /// As [`write`], but leaves a file alone that says the same already.
-pub(super) fn write_if_changed(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
+pub(super) fn write_if_changed(
+    path: &Path,
+    contents: &[u8],
+    mode: u32,
+    durability: Durability,
+) -> Result<(), FileError> {
     match fs::read(path) {
         Ok(present) if present == contents => Ok(()),
-        _ => write(path, contents, mode),
+        _ => write(path, contents, mode, durability),
     }
 }
 
-fn write_new(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+fn write_new(path: &Path, contents: &[u8], mode: u32, durability: Durability) -> io::Result<()> {
     // A leftover of a process with our number that died half way is in nobody's use.
     let _ = fs::remove_file(path);
     let mut file = fs::OpenOptions::new()
@@ -77,5 +91,8 @@ fn write_new(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
         .mode(mode)
         .open(path)?;
     file.write_all(contents)?;
-    file.sync_all()
+    match durability {
+        Durability::Kept => file.sync_all(),
+        Durability::Remade => Ok(()),
+    }
 }

@@ -16,6 +16,7 @@ mod down;
 mod files;
 mod host;
 mod instance;
+mod invoker;
 mod kubeconfig;
 mod pki;
 mod ports;

@@ -15,9 +15,10 @@ use tokio::process::Command;
 
 use super::cluster::{Cluster, ClusterError, admin_entry};
 use super::doctor;
-use super::files::{self, FileError};
+use super::files::{self, Durability, FileError};
 use super::host;
 use super::instance::{Instance, RememberError};
+use super::invoker::Invoker;
 use super::kubeconfig::{self, Entry, KubeconfigError, Target};
 use super::pki::{self, Names, PkiError};
 use super::ports::{self, Taken};
@@ -149,7 +150,9 @@ pub async fn up(options: &UpOptions, progress: &Progress) -> Result<Up, UpError>
     if let Some(status) = running {
         return join(options, &status, progress).await;
     }
+    supervisor::leftovers_gone(&options.instance).await?;
     let mut instance = options.instance.clone();
+    instance.docker_config = Invoker::find().docker_config();
     check_host(&instance, progress)?;
     choose_ports(&mut instance, progress)?;
     prepare(&instance, progress)?;
@@ -230,6 +233,7 @@ fn differs(running: &Instance, wanted: &Instance) -> bool {
         api_port_fixed: false,
         kubelet_port: 0,
         kubeconfig: None,
+        docker_config: None,
         ..instance.clone()
     };
     comparable(running) != comparable(wanted)
@@ -316,7 +320,12 @@ fn write_kubeconfigs(instance: &Instance) -> Result<(), UpError> {
             certificate: &credential.certificate,
             key: &credential.key,
         });
-        files::write_if_changed(&dir.join(format!("{user}.kubeconfig")), text.as_bytes(), 0o600)?;
+        files::write_if_changed(
+            &dir.join(format!("{user}.kubeconfig")),
+            text.as_bytes(),
+            0o600,
+            Durability::Remade,
+        )?;
     }
     Ok(())
 }

@@ -160,6 +160,8 @@ pub trait Driver: Debug + Send + Sync {
     /// # Errors
     /// A process is left in it.
     fn remove(&self, path: &CgroupPath) -> Result<(), CgroupError>;
+    /// Whether limits say which devices may be opened.
+    fn controls_devices(&self) -> bool;
     /// What to mount at /sys/fs/cgroup in a container.
     fn mounts(&self) -> Vec<CgroupMount>;
 }

@@ -240,6 +240,10 @@ impl Driver for V1 {
         result
     }
 
+    fn controls_devices(&self) -> bool {
+        self.with("devices").is_some()
+    }
+
     fn mounts(&self) -> Vec<CgroupMount> {
         let v1 = self.hierarchies.iter().filter_map(|hierarchy| {
             let mut options = hierarchy.controllers.clone();

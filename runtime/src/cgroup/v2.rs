@@ -154,6 +154,11 @@ impl Driver for V2 {
         remove_tree(&path.below(&self.mount))
     }
 
+    /// v2 wants a BPF program for that, which isn't written yet.
+    fn controls_devices(&self) -> bool {
+        false
+    }
+
     fn mounts(&self) -> Vec<CgroupMount> {
         vec![CgroupMount {
             directory: String::new(),

@@ -8,7 +8,7 @@ use minik_api::cri::*;
 use serde_json::json;
 use tonic::{Code, Request, Response, Status};
 
-use super::answer::{Answer, to_the_end, with_code};
+use super::answer::{Answer, with_code};
 use super::describe;
 use crate::daemon::{Daemon, now_nanos};
 use crate::images;
@@ -81,15 +81,9 @@ impl ImageService for ImageServer {
             |error: InvalidReference| Status::invalid_argument(format!("invalid image name {name:?}: {error}"));
         let reference: Reference = name.parse().map_err(invalid)?;
         let credentials = request.auth.as_ref().and_then(Credentials::from_cri);
-        let daemon = Arc::clone(&self.daemon);
-        let pulled = to_the_end(async move {
-            daemon
-                .images
-                .pull(&reference, credentials)
-                .await
-                .map_err(|error| error.to_status())
-        });
-        let image_ref = pulled.await?.id.to_string();
+        // A pull that nobody waits for any more is canceled; what has come of it is kept for the next.
+        let pulled = self.daemon.images.pull(&reference, credentials).await;
+        let image_ref = pulled.map_err(|error| error.to_status())?.id.to_string();
         Ok(Response::new(PullImageResponse { image_ref }))
     }
 

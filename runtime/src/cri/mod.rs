@@ -11,6 +11,7 @@
 //! never leaves a thing half made.
 
 mod answer;
+mod create;
 
 mod describe;
 pub(crate) mod events;

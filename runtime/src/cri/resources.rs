@@ -1,34 +1,14 @@
-//! Limits, from the CRI's message to the runtime specification's: for pods, and for containers that get new ones. Pure.
-
-use std::collections::HashMap;
+//! Limits of pods, and those of containers that get new ones. Pure.
 
 use minik_api::cri;
-use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
+use oci_spec::runtime::LinuxResources;
+
+use crate::oci::linux_resources;
 
 /// The pod's own limits; none if the kubelet names none.
 pub(crate) fn of_pod(config: &cri::PodSandboxConfig) -> Option<LinuxResources> {
     let resources = config.linux.as_ref()?.resources.as_ref()?;
-    Some(to_oci(resources))
-}
-
-/// 0 and empty mean that nothing is said.
-pub(super) fn to_oci(resources: &cri::LinuxContainerResources) -> LinuxResources {
-    let mut cpu = LinuxCpu::default();
-    cpu.set_shares(u64::try_from(resources.cpu_shares).ok().filter(|shares| *shares != 0));
-    cpu.set_quota(Some(resources.cpu_quota).filter(|quota| *quota != 0));
-    cpu.set_period(u64::try_from(resources.cpu_period).ok().filter(|period| *period != 0));
-    cpu.set_cpus(Some(resources.cpuset_cpus.clone()).filter(|cpus| !cpus.is_empty()));
-    cpu.set_mems(Some(resources.cpuset_mems.clone()).filter(|mems| !mems.is_empty()));
-    let mut memory = LinuxMemory::default();
-    memory.set_limit(Some(resources.memory_limit_in_bytes).filter(|limit| *limit != 0));
-    memory.set_swap(Some(resources.memory_swap_limit_in_bytes).filter(|limit| *limit != 0));
-    let mut oci = LinuxResources::default();
-    // The default names devices, which are none of a pod's or an update's business.
-    oci.set_devices(None);
-    oci.set_cpu(Some(cpu));
-    oci.set_memory(Some(memory));
-    oci.set_unified(Some(resources.unified.clone()).filter(|unified: &HashMap<_, _>| !unified.is_empty()));
-    oci
+    Some(linux_resources(resources))
 }
 
 /// What a container has after an update: what the update doesn't say stays as it was.
@@ -69,19 +49,6 @@ pub(super) fn updated(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_not_said_is_not_set() {
-        let oci = to_oci(&cri::LinuxContainerResources {
-            cpu_quota: -1,
-            cpu_shares: 2,
-            ..Default::default()
-        });
-        let cpu = oci.cpu().as_ref().expect("cpu");
-        assert_eq!((cpu.quota(), cpu.shares(), cpu.period()), (Some(-1), Some(2), None));
-        assert_eq!(oci.memory().as_ref().expect("memory").limit(), None);
-        assert_eq!(of_pod(&cri::PodSandboxConfig::default()), None);
-    }
 
     #[test]
     fn updates_keep_what_they_do_not_say() {

@@ -9,7 +9,7 @@ use minik_api::cri::*;
 use tonic::{Request, Response, Status};
 
 use super::answer::{Answer, to_the_end};
-use super::{exec, node, remove, sandboxes, start, stats, status, stop, update};
+use super::{create, exec, node, remove, sandboxes, start, stats, status, stop, update};
 use crate::daemon::Daemon;
 use crate::streaming::{Session, Streaming};
 
@@ -114,8 +114,7 @@ impl RuntimeService for RuntimeServer {
     }
 
     async fn create_container(&self, request: Request<CreateContainerRequest>) -> Verb<CreateContainerResponse> {
-        let _ = request;
-        unimplemented("containers yet")
+        answer(to_the_end(create::create(self.daemon(), request.into_inner())).await)
     }
 
     async fn start_container(&self, request: Request<StartContainerRequest>) -> Verb<StartContainerResponse> {

@@ -9,6 +9,7 @@ use super::answer::{Answer, with_code};
 use super::resources;
 use crate::cgroup::CgroupPath;
 use crate::daemon::Daemon;
+use crate::oci::linux_resources;
 use crate::state::ContainerPhase;
 
 pub(super) async fn container(
@@ -72,7 +73,7 @@ pub(super) async fn sandbox(
 }
 
 fn apply(daemon: &Daemon, cgroup: &std::path::Path, update: &cri::LinuxContainerResources) -> Answer<()> {
-    let applied = CgroupPath::parse(cgroup).and_then(|path| daemon.cgroups.apply(&path, &resources::to_oci(update)));
+    let applied = CgroupPath::parse(cgroup).and_then(|path| daemon.cgroups.apply(&path, &linux_resources(update)));
     let notes = applied.map_err(|error| with_code(Code::Unknown)(&error))?;
     for note in notes {
         tracing::info!(cgroup = %cgroup.display(), note, "a limit has no effect on this host");

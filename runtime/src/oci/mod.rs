@@ -1,10 +1,37 @@
 //! The runtime specification: from a CRI container config and an image config to the config.json that is launched.
-
-use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
+//!
+//! ```text
+//!   ContainerConfig + PodSandboxConfig + ImageConfiguration + passwd and group texts + what the host can do
+//!        -> spec (pure) -> config.json, whose annotations hold what the shim needs besides
+//! ```
+//!
+//! It opens nothing: what has to be read (user files, a Localhost seccomp profile, host devices) comes in as inputs.
 
 pub mod annotation;
+mod capabilities;
+pub mod devices;
+mod mounts;
+mod process;
+mod resources;
+mod seccomp;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use minik_api::cri;
+use oci_spec::image::ImageConfiguration;
+use oci_spec::runtime::{
+    Linux, LinuxBuilder, LinuxDevice, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxSeccomp,
+    RootBuilder, Spec, SpecBuilder,
+};
+use serde::{Deserialize, Serialize};
+
+pub use resources::linux_resources;
+pub use seccomp::default_profile;
+pub use users::{Users, resolve as resolve_user};
 
 /// Directories of a container's root filesystem: read-only layers and a writable one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,4 +42,276 @@ pub struct Rootfs {
     pub upper: PathBuf,
     /// overlayfs' own directory, on the same filesystem as `upper`.
     pub work: PathBuf,
+}
+
+/// What the host can do for a container.
+#[derive(Debug, Clone, Default)]
+pub struct HostCapabilities {
+    /// Whether the kernel takes seccomp filters.
+    pub seccomp: bool,
+    /// Capabilities that this host's root has: bit n is number n.
+    pub capabilities: u64,
+    /// Whether a cgroup can say which devices may be opened (v1 `devices`). Where it can't, CAP_MKNOD is not a default.
+    pub device_control: bool,
+    /// The host's devices, for privileged containers.
+    pub devices: Vec<LinuxDevice>,
+}
+
+impl HostCapabilities {
+    /// Finds out what this host can do.
+    ///
+    /// # Errors
+    /// /dev can't be read.
+    pub fn detect(cgroups: &dyn crate::cgroup::Driver) -> std::io::Result<Self> {
+        Ok(Self {
+            seccomp: crate::sys::seccomp::available(),
+            capabilities: crate::sys::capabilities::permitted()?,
+            device_control: cgroups.controls_devices(),
+            devices: devices::of_host()?,
+        })
+    }
+}
+
+/// All that decides a config.json.
+#[derive(Debug)]
+pub struct SpecInputs<'a> {
+    /// The container's id.
+    pub container_id: &'a str,
+    /// The sandbox's id.
+    pub sandbox_id: &'a str,
+    /// What the kubelet asks for.
+    pub container: &'a cri::ContainerConfig,
+    /// The pod it is in.
+    pub sandbox: &'a cri::PodSandboxConfig,
+    /// The image's config.
+    pub image: &'a ImageConfiguration,
+    /// The root filesystem's directories.
+    pub rootfs: &'a Rootfs,
+    /// `/etc/passwd` and `/etc/group` of the root filesystem.
+    pub users: Users<'a>,
+    /// The sandbox's directory, with `ns/*`, `shm`, `hosts`, `hostname` and `resolv.conf`.
+    pub sandbox_dir: &'a Path,
+    /// The container's cgroup, such as `/kubepods/pod<uid>/<id>`.
+    pub cgroup_path: &'a Path,
+    /// Where its log goes.
+    pub log_path: Option<&'a Path>,
+    /// The process whose pid namespace is the target's, when the mode is Target.
+    pub target_pid: Option<i32>,
+    /// `container.devices`, found on the host by [`devices::resolve`].
+    pub devices: &'a [devices::Resolved],
+    /// The profile that a Localhost seccomp profile's file holds.
+    pub localhost_profile: Option<&'a LinuxSeccomp>,
+    /// What the host can do.
+    pub host: &'a HostCapabilities,
+}
+
+/// Why a container config can't become a config.json.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// Neither the pod nor the image says what to run.
+    #[error("no command: the image has neither ENTRYPOINT nor CMD, so the container has to set `command`")]
+    NoCommand,
+    /// A group was asked for without a user.
+    #[error("runAsGroup is set without runAsUser or a user in the image")]
+    GroupWithoutUser,
+    /// A name is not in the image's user files.
+    #[error("no {kind} {name:?} in the image's /etc/{file}; use its number, or an image that has it")]
+    UnknownUser {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// `passwd` or `group`.
+        file: &'static str,
+    },
+    /// A number is out of range.
+    #[error("{field}: {value} is not between 0 and 4294967295")]
+    OutOfRange {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: i64,
+    },
+    /// No such capability.
+    #[error("unknown capability {0:?}")]
+    UnknownCapability(String),
+    /// A mount isn't valid.
+    #[error("mount at {destination:?}: {reason}")]
+    Mount {
+        /// Where.
+        destination: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A Localhost profile was asked for and not given.
+    #[error("seccomp profile {0:?} was not read")]
+    Localhost(String),
+    /// The target container of a shared pid namespace isn't running.
+    #[error("the target container {0:?} is not running")]
+    Target(String),
+}
+
+/// Decides a container's config.json.
+///
+/// # Errors
+/// The first thing that can't be granted.
+pub fn spec(inputs: &SpecInputs<'_>) -> Result<Spec, SpecError> {
+    let context = inputs.security();
+    let process = process::process(inputs)?;
+    let root = RootBuilder::default()
+        .path("rootfs")
+        .readonly(context.readonly_rootfs)
+        .build();
+    let builder = SpecBuilder::default()
+        .version("1.2.0".to_owned())
+        .root(root.expect("all fields have defaults"))
+        .process(process)
+        .mounts(mounts::mounts(inputs)?)
+        .annotations(annotations(inputs))
+        .linux(linux(inputs)?);
+    Ok(builder.build().expect("all fields have defaults"))
+}
+
+impl SpecInputs<'_> {
+    fn security(&self) -> cri::LinuxContainerSecurityContext {
+        self.container
+            .linux
+            .as_ref()
+            .and_then(|linux| linux.security_context.clone())
+            .unwrap_or_default()
+    }
+
+    fn namespaces(&self) -> cri::NamespaceOption {
+        self.security().namespace_options.unwrap_or_default()
+    }
+}
+
+fn linux(inputs: &SpecInputs<'_>) -> Result<Linux, SpecError> {
+    let context = inputs.security();
+    let asked = inputs
+        .container
+        .linux
+        .as_ref()
+        .and_then(|linux| linux.resources.clone())
+        .unwrap_or_default();
+    let mut resources = linux_resources(&asked);
+    resources.set_devices(Some(devices::rules(context.privileged, inputs.devices)));
+    let mut nodes: Vec<LinuxDevice> = inputs.devices.iter().map(|device| device.node.clone()).collect();
+    if context.privileged {
+        nodes.extend(inputs.host.devices.iter().cloned());
+    }
+    let mut linux = LinuxBuilder::default()
+        .cgroups_path(inputs.cgroup_path.to_owned())
+        .namespaces(namespaces(inputs)?)
+        .resources(resources)
+        .devices(nodes)
+        .build()
+        .expect("all fields have defaults");
+    let (masked, readonly) = paths(&context);
+    linux.set_masked_paths(masked).set_readonly_paths(readonly);
+    linux.set_seccomp(seccomp::profile(inputs)?);
+    linux.set_sysctl(None).set_rootfs_propagation(None);
+    Ok(linux)
+}
+
+/// What the container shares with its pod is entered by path; what it shares with the host is not named at all.
+fn namespaces(inputs: &SpecInputs<'_>) -> Result<Vec<LinuxNamespace>, SpecError> {
+    use cri::NamespaceMode::{Container, Node, Pod, Target};
+    let options = inputs.namespaces();
+    let held = |name: &str| inputs.sandbox_dir.join("ns").join(name);
+    let mut all = vec![(LinuxNamespaceType::Mount, None), (LinuxNamespaceType::Cgroup, None)];
+    match options.pid() {
+        Container => all.push((LinuxNamespaceType::Pid, None)),
+        Pod => all.push((LinuxNamespaceType::Pid, Some(held("pid")))),
+        Target => {
+            let pid = inputs
+                .target_pid
+                .ok_or_else(|| SpecError::Target(options.target_id.clone()))?;
+            all.push((
+                LinuxNamespaceType::Pid,
+                Some(PathBuf::from(format!("/proc/{pid}/ns/pid"))),
+            ));
+        }
+        Node => {}
+    }
+    if options.ipc() != Node {
+        all.push((LinuxNamespaceType::Ipc, Some(held("ipc"))));
+    }
+    // Kubernetes has no switch for the host name's namespace: a pod on the host's network has the host's name.
+    if options.network() != Node {
+        all.push((LinuxNamespaceType::Network, Some(held("net"))));
+        all.push((LinuxNamespaceType::Uts, Some(held("uts"))));
+    }
+    let build = |(kind, path): (LinuxNamespaceType, Option<PathBuf>)| {
+        let builder = LinuxNamespaceBuilder::default().typ(kind);
+        let builder = if let Some(path) = path {
+            builder.path(path)
+        } else {
+            builder
+        };
+        builder.build().expect("all fields have defaults")
+    };
+    Ok(all.into_iter().map(build).collect())
+}
+
+/// Hidden and read-only paths: the kubelet's, else what every runtime hides (moby's and containerd's defaults).
+fn paths(context: &cri::LinuxContainerSecurityContext) -> (Option<Vec<String>>, Option<Vec<String>>) {
+    const MASKED: [&str; 11] = [
+        "/proc/acpi",
+        "/proc/asound",
+        "/proc/interrupts",
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/latency_stats",
+        "/proc/timer_list",
+        "/proc/sched_debug",
+        "/proc/scsi",
+        "/sys/firmware",
+        "/sys/devices/virtual/powercap",
+    ];
+    const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+    if context.privileged {
+        return (None, None);
+    }
+    let or = |given: &[String], default: &[&str]| {
+        if given.is_empty() {
+            default.iter().map(ToString::to_string).collect()
+        } else {
+            given.to_vec()
+        }
+    };
+    (
+        Some(or(&context.masked_paths, &MASKED)),
+        Some(or(&context.readonly_paths, &READONLY)),
+    )
+}
+
+fn annotations(inputs: &SpecInputs<'_>) -> HashMap<String, String> {
+    let container = inputs.container;
+    let name = container
+        .metadata
+        .as_ref()
+        .map(|metadata| metadata.name.clone())
+        .unwrap_or_default();
+    let rootfs = serde_json::to_string(inputs.rootfs).expect("paths of a root filesystem are UTF-8");
+    let own = [
+        (annotation::ROOTFS, Some(rootfs)),
+        (
+            annotation::LOG_PATH,
+            inputs.log_path.map(|path| path.to_string_lossy().into_owned()),
+        ),
+        (annotation::STDIN, container.stdin.then(|| "true".to_owned())),
+        (annotation::STDIN_ONCE, container.stdin_once.then(|| "true".to_owned())),
+        ("io.kubernetes.cri.container-type", Some("container".to_owned())),
+        ("io.kubernetes.cri.container-name", Some(name)),
+        ("io.kubernetes.cri.container-id", Some(inputs.container_id.to_owned())),
+        ("io.kubernetes.cri.sandbox-id", Some(inputs.sandbox_id.to_owned())),
+    ];
+    // The pod's annotations come first: none of them may stand in for one of ours.
+    let mut all = container.annotations.clone();
+    all.extend(
+        own.into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value?))),
+    );
+    all
 }

@@ -5,7 +5,8 @@
 
 use std::collections::VecDeque;
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
@@ -36,6 +37,18 @@ pub(super) fn look_up(lower: &[PathBuf], path: &Path) -> Option<Seen> {
         (seen, parts) = child(&parts, name.as_os_str())?;
     }
     Some(seen)
+}
+
+/// Reads a regular file as a process in the container would see it, at most `limit` bytes of it; none if it isn't there or
+/// isn't a regular file.
+pub(super) fn read(lower: &[PathBuf], path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let seen = resolve(lower, path).and_then(|path| look_up(lower, &path));
+    let Some(seen) = seen.filter(|seen| seen.metadata.is_file()) else {
+        return Ok(None);
+    };
+    let mut bytes = Vec::new();
+    File::open(seen.path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// One name in a merged directory: what is seen, and the parts of it if it is a directory.

@@ -23,6 +23,7 @@ mod usage;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -45,6 +46,17 @@ pub struct Rootfs {
     pub upper: PathBuf,
     /// overlayfs' own directory, on the same file system as `upper`.
     pub work: PathBuf,
+}
+
+impl Rootfs {
+    /// Reads a file of the image before anything is mounted: `path` is relative to the root, symbolic links stay inside of
+    /// it. At most `limit` bytes; none if there is no regular file.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        merged::read(&self.lower, path, limit)
+    }
 }
 
 /// All snapshots of one data directory.

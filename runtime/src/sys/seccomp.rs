@@ -5,6 +5,15 @@ use seccompiler::sock_filter;
 
 use super::check;
 
+/// Whether the kernel takes filters: without a program it answers EFAULT if so, and EINVAL if not.
+#[must_use]
+pub fn available() -> bool {
+    let program: *const libc::sock_fprog = std::ptr::null();
+    // SAFETY: the kernel reads the program by copy_from_user, which fails on a null pointer without harm.
+    let answer = check(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, program) }.into());
+    answer == Err(Errno::EFAULT)
+}
+
 /// Installs a filter for the calling thread. Wants no_new_privs or CAP_SYS_ADMIN.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::Check;
 use crate::node::instance::Instance;
+use crate::node::invoker::Invoker;
 
 const STEP_TIMEOUT: Duration = Duration::from_secs(4);
 const DOCKER_HUB: &str = "https://registry-1.docker.io";
@@ -225,8 +226,7 @@ fn proxy_for(url: &Url, variable: &dyn Fn(&str) -> Option<String>) -> Option<Str
 
 /// The login for Docker Hub in the invoking user's `~/.docker/config.json`.
 fn docker_login() -> Option<(String, String)> {
-    let home = std::env::var_os("HOME")?;
-    let text = std::fs::read(std::path::Path::new(&home).join(".docker/config.json")).ok()?;
+    let text = std::fs::read(Invoker::find().docker_config()?).ok()?;
     login_of(&serde_json::from_slice(&text).ok()?)
 }
 

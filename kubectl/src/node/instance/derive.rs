@@ -80,6 +80,7 @@ pub(super) fn instance(name: &str, slot: u16, node_name: &str) -> Instance {
         interface_prefix: format!("mk{slot:03x}"),
         cgroup_parent: format!("/minik-{name}"),
         registry_mirrors: Vec::new(),
+        docker_config: None,
         node_name: node_name.to_owned(),
     }
 }

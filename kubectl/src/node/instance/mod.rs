@@ -57,6 +57,8 @@ pub struct Instance {
     pub cgroup_parent: String,
     /// Mirrors of registries, `HOST=URL`, in the order in which they are tried.
     pub registry_mirrors: Vec<String>,
+    /// Logins for registries: the file of the user who typed `up`.
+    pub docker_config: Option<PathBuf>,
     /// The node's name: the machine's host name as Kubernetes writes it.
     pub node_name: String,
 }

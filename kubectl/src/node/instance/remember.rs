@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{Instance, Overrides};
-use crate::node::files;
+use crate::node::files::{self, Durability};
 
 const FILE: &str = "instance.json";
 const DATA_PARENT: &str = "/var/lib/minik";
@@ -89,12 +89,12 @@ pub(super) fn slots_taken(name: &str) -> BTreeSet<u16> {
 
 pub(super) fn remember(instance: &Instance) -> Result<(), RememberError> {
     let json = serde_json::to_vec_pretty(instance).expect("an instance is plain data");
-    for (dir, mode) in [(&instance.data_dir, 0o755), (&instance.run_dir, 0o711)] {
+    for (dir, mode) in [(&instance.data_dir, 0o755), (&instance.run_dir, 0o700)] {
         files::create_dir(dir, mode)?;
-        files::write_if_changed(&dir.join(FILE), &json, 0o644)?;
+        files::write_if_changed(&dir.join(FILE), &json, 0o644, Durability::Kept)?;
     }
     files::create_dir(Path::new(RUN_PARENT), 0o755)?;
-    files::write_if_changed(&by_name(&instance.name), &json, 0o644)?;
+    files::write_if_changed(&by_name(&instance.name), &json, 0o644, Durability::Remade)?;
     Ok(())
 }
 

@@ -15,8 +15,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::{Gid, Uid, User};
+use nix::unistd::{Gid, Uid};
 
+use super::invoker::Invoker;
 pub(super) use document::{Entry, standalone};
 
 /// Why a kubeconfig can't be merged into.
@@ -64,34 +65,18 @@ impl Target {
     /// The invoking user's kubeconfig: `--kubeconfig`, `KUBECONFIG`'s first entry, or `~/.kube/config`, where the user is
     /// who called sudo.
     pub(super) fn find(explicit: Option<&Path>) -> Result<Self, KubeconfigError> {
-        let home_of = |uid| User::from_uid(uid).ok().flatten().map(|user| user.dir);
-        Self::find_in(explicit, &|name| std::env::var_os(name), &home_of)
+        Self::find_in(explicit, std::env::var_os("KUBECONFIG"), Invoker::find())
     }
 
-    fn find_in(
-        explicit: Option<&Path>,
-        variable: &dyn Fn(&str) -> Option<OsString>,
-        home_of: &dyn Fn(Uid) -> Option<PathBuf>,
-    ) -> Result<Self, KubeconfigError> {
-        let number = |name| variable(name)?.to_str()?.parse::<u32>().ok();
-        let sudo = number("SUDO_UID").zip(number("SUDO_GID")).filter(|(uid, _)| *uid != 0);
-        let owner = sudo.map(|(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid)));
-        let listed = || {
-            let list = variable("KUBECONFIG")?;
-            std::env::split_paths(&list).find(|path| !path.as_os_str().is_empty())
-        };
-        let in_home = || {
-            let home = match owner {
-                Some((uid, _)) => home_of(uid),
-                None => variable("HOME").filter(|home| !home.is_empty()).map(PathBuf::from),
-            };
-            home.map(|home| home.join(".kube/config"))
-        };
+    fn find_in(explicit: Option<&Path>, list: Option<OsString>, invoker: Invoker) -> Result<Self, KubeconfigError> {
+        let listed = || std::env::split_paths(list.as_ref()?).find(|path| !path.as_os_str().is_empty());
+        let in_home = || invoker.home.as_ref().map(|home| home.join(".kube/config"));
         let path = explicit
             .map(Path::to_owned)
             .or_else(listed)
             .or_else(in_home)
             .ok_or(KubeconfigError::NoHome)?;
+        let owner = invoker.owner;
         Ok(Self { path, owner })
     }
 

@@ -118,7 +118,9 @@ fn the_invoking_user_is_found_through_sudo() {
     };
     let home_of = |uid: Uid| (uid.as_raw() == 1000).then(|| PathBuf::from("/home/ann"));
     let find = |explicit: Option<&str>, list| {
-        Target::find_in(explicit.map(Path::new), &variables(list), &home_of).map(|target| target.path)
+        let variable = variables(list);
+        let invoker = Invoker::find_in(&variable, &home_of);
+        Target::find_in(explicit.map(Path::new), variable("KUBECONFIG"), invoker).map(|target| target.path)
     };
     let sudo: &[(&str, &str)] = &[("SUDO_UID", "1000"), ("SUDO_GID", "1000"), ("HOME", "/root")];
     assert_eq!(find(None, sudo).expect("found"), Path::new("/home/ann/.kube/config"));

@@ -18,7 +18,7 @@ use rcgen::{
 };
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 
-use super::files::{self, FileError};
+use super::files::{self, Durability, FileError};
 pub(super) use identity::{Identity, Names, Usage, identities};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -113,10 +113,16 @@ pub(super) fn paths(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
 
 fn store(dir: &Path, name: &'static str, credential: Credential) -> Result<Credential, PkiError> {
     let (certificate, key) = paths(dir, name);
+    // Others are issued anew without anybody noticing; a new authority has to get into every kubeconfig.
+    let durability = if name == AUTHORITY {
+        Durability::Kept
+    } else {
+        Durability::Remade
+    };
     // The key first: a certificate without its key would be kept by the next run, a key without one is replaced.
     let _ = fs::remove_file(&certificate);
-    files::write(&key, credential.key.as_bytes(), 0o600)?;
-    files::write(&certificate, credential.certificate.as_bytes(), 0o600)?;
+    files::write(&key, credential.key.as_bytes(), 0o600, durability)?;
+    files::write(&certificate, credential.certificate.as_bytes(), 0o600, durability)?;
     Ok(credential)
 }
 

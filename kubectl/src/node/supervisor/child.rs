@@ -25,6 +25,14 @@ use crate::node::instance::Instance;
 /// Tells a program whose child it is, so that it ends when its supervisor does; see `commands::programs`.
 pub(crate) const SUPERVISOR_VARIABLE: &str = "MINIK_SUPERVISOR_PID";
 
+/// Names the file on which each program keeps a shared lock while it runs.
+pub(super) const LOCK_VARIABLE: &str = "MINIK_PROGRAMS_LOCK";
+
+/// That file.
+pub(super) fn programs_lock(instance: &Instance) -> PathBuf {
+    instance.run_dir.join("programs.lock")
+}
+
 /// glibc keeps an arena of at least 64 MB of addresses per thread and gives memory back late; programs that idle most of
 /// the time want one or two, trimmed early. The variables are glibc's own (mallopt(3)); other libraries ignore them.
 const ALLOCATOR: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "1"), ("MALLOC_TRIM_THRESHOLD_", "65536")];
@@ -71,6 +79,7 @@ impl Child {
             .args(program.arguments(instance, host::node_ip()))
             .env("NOTIFY_SOCKET", &notify_path)
             .env(SUPERVISOR_VARIABLE, std::process::id().to_string())
+            .env(LOCK_VARIABLE, programs_lock(instance))
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

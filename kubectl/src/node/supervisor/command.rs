@@ -47,7 +47,7 @@ impl Program {
     }
 
     /// What it is started with, the subcommand first.
-    pub(super) fn arguments(self, instance: &Instance, node_ip: IpAddr) -> Vec<OsString> {
+    pub(in crate::node) fn arguments(self, instance: &Instance, node_ip: IpAddr) -> Vec<OsString> {
         let line = Line::new(self.name());
         match self {
             Self::Runtime => runtime(line, instance),

@@ -28,7 +28,7 @@ use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::files::{self, FileError};
+use super::files::{self, Durability, FileError};
 use super::instance::Instance;
 use child::Child;
 use command::Program;
@@ -58,6 +58,12 @@ pub enum SupervisorError {
     /// A directory or file can't be made.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Programs of a killed supervisor don't end.
+    #[error("programs of an earlier supervisor still run; find them by: fuser -v {}", path.display())]
+    Leftovers {
+        /// What they hold.
+        path: PathBuf,
+    },
     /// The socket for `status` and `down` can't be bound.
     #[error("cannot listen on {}", path.display())]
     Listen {
@@ -103,9 +109,10 @@ struct Supervisor {
 /// # Errors
 /// When it can't begin. A program that fails is restarted and reported, it is no error here.
 pub(super) async fn run(instance: Instance, listening: impl FnOnce()) -> Result<(), SupervisorError> {
-    files::create_dir(&instance.run_dir, 0o711)?;
+    files::create_dir(&instance.run_dir, 0o700)?;
     files::create_dir(&instance.log_dir(), 0o700)?;
     let _lock = lock(&instance)?;
+    files::write_if_changed(&child::programs_lock(&instance), b"", 0o600, Durability::Remade)?;
     let (inputs, mut received) = mpsc::unbounded_channel();
     let socket = instance.supervisor_socket();
     control::listen(&socket, inputs.clone()).map_err(|source| SupervisorError::Listen {
@@ -351,6 +358,41 @@ impl Supervised {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Waits until programs of a supervisor that was killed have ended: they hold their ports and locks until then.
+///
+/// # Errors
+/// When they don't within a while, or the lock that they hold can't be asked for.
+pub(super) async fn leftovers_gone(instance: &Instance) -> Result<(), SupervisorError> {
+    let path = child::programs_lock(instance);
+    let Ok(file) = std::fs::File::open(&path) else {
+        return Ok(());
+    };
+    let waiting = tokio::task::spawn_blocking(move || Flock::lock(file, FlockArg::LockExclusive).map(drop));
+    match tokio::time::timeout(STOP_GRACE, waiting).await {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err((_, errno)))) => Err(SupervisorError::Lock {
+            path,
+            source: errno.into(),
+        }),
+        Ok(Err(_)) | Err(_) => Err(SupervisorError::Leftovers { path }),
+    }
+}
+
+/// Holds on to the lock that tells that a program of this node runs, until this process ends.
+///
+/// # Errors
+/// When the lock can't be taken.
+pub(crate) fn hold_programs_lock() -> io::Result<()> {
+    let Some(path) = std::env::var_os(child::LOCK_VARIABLE) else {
+        return Ok(());
+    };
+    let lock =
+        Flock::lock(std::fs::File::open(path)?, FlockArg::LockShared).map_err(|(_, errno)| io::Error::from(errno))?;
+    // Closed by the kernel, at the very end: that is the point.
+    std::mem::forget(lock);
+    Ok(())
 }
 
 /// The supervisor's own log, for `up` to hand to it.

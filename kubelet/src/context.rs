@@ -1,0 +1,27 @@
+//! What every pod's worker reaches for: the world outside, and what is the same for all pods of this node.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::cri::Runtime;
+use crate::objects::Lookup;
+use crate::pod::status::Host;
+use crate::pod::writer::PodApi;
+use crate::progress::Pulls;
+use crate::recorder::Recorder;
+use crate::spec::Node;
+
+/// Shared by all workers.
+pub(crate) struct Context {
+    pub(crate) node: Node,
+    pub(crate) host: Host,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) lookup: Arc<dyn Lookup>,
+    pub(crate) pods: Arc<dyn PodApi>,
+    pub(crate) recorder: Recorder,
+    /// How far each pull is.
+    pub(crate) pulls: watch::Receiver<Pulls>,
+    /// For watching what volumes show; none in tests.
+    pub(crate) client: Option<kube::Client>,
+}

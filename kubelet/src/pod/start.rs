@@ -1,0 +1,124 @@
+//! Creates and starts one container.
+
+use minik_api::cri::{Mount, PodSandboxConfig};
+
+use super::Pod;
+use super::hooks;
+use super::perform::{Done, Failed};
+use crate::context::Context;
+use crate::objects;
+use crate::recorder::Severity;
+use crate::spec::{container as config, env, references, security};
+use crate::volumes::mounts;
+
+/// What is to be started, and in what.
+pub(crate) struct Start<'a> {
+    pub(crate) container: &'a str,
+    pub(crate) sandbox_id: &'a str,
+    pub(crate) sandbox: PodSandboxConfig,
+    pub(crate) pod_ips: &'a [String],
+    pub(crate) image_ref: &'a str,
+    pub(crate) attempt: u32,
+    pub(crate) consecutive: u32,
+}
+
+/// From the spec to a running process. What fails says at which of the steps, in Kubernetes' reasons.
+pub(crate) async fn start(context: &Context, pod: &Pod, wanted: Start<'_>) -> Result<Done, Failed> {
+    let name = wanted.container;
+    let Some(container) = pod.container(name) else {
+        return Err(Failed::new(
+            "CreateContainerConfigError",
+            format!("the pod has no container {name}"),
+        ));
+    };
+    let warn = |failed: Failed| {
+        let message = format!("Error: {}", failed.message);
+        context
+            .recorder
+            .pod(pod, Some(name), Severity::Warning, "Failed", message);
+        failed
+    };
+    check_user(context, pod, container, wanted.image_ref)
+        .await
+        .map_err(warn)?;
+    let config_error = |message: String| Failed::new("CreateContainerConfigError", message);
+    let references = references::of_environment(container);
+    let objects = objects::fetch(&*context.lookup, &pod.namespace, &references).await;
+    let objects = objects.map_err(|error| warn(config_error(error.to_string())))?;
+    let environment = env::environment(&env::Sources {
+        pod,
+        container,
+        objects: &objects,
+        pod_ips: wanted.pod_ips,
+        node: &context.node,
+    });
+    let environment = environment.map_err(|error| warn(config_error(error.to_string())))?;
+    let mounts = make_mounts(context, pod, &wanted, container, &environment).map_err(warn)?;
+    let config = config::config(config::Parts {
+        pod,
+        container,
+        image_ref: wanted.image_ref,
+        attempt: wanted.attempt,
+        consecutive: wanted.consecutive,
+        environment,
+        mounts,
+        node: &context.node,
+    });
+    let created = context
+        .runtime
+        .create_container(wanted.sandbox_id, config, wanted.sandbox)
+        .await;
+    let id = created.map_err(|error| warn(Failed::new("CreateContainerError", error.message)))?;
+    context.recorder.pod(
+        pod,
+        Some(name),
+        Severity::Normal,
+        "Created",
+        format!("Created container: {name}"),
+    );
+    let started = context.runtime.start_container(&id).await;
+    started.map_err(|error| warn(Failed::new("RunContainerError", error.message)))?;
+    context.recorder.pod(
+        pod,
+        Some(name),
+        Severity::Normal,
+        "Started",
+        format!("Started container {name}"),
+    );
+    hooks::post_start(context, pod, container, &id, wanted.pod_ips).await?;
+    Ok(Done::Started)
+}
+
+fn make_mounts(
+    context: &Context,
+    pod: &Pod,
+    wanted: &Start<'_>,
+    container: &k8s_openapi::api::core::v1::Container,
+    environment: &[(String, String)],
+) -> Result<Vec<Mount>, Failed> {
+    let parts = mounts::Parts {
+        pod,
+        container,
+        attempt: wanted.attempt,
+        pod_ips: wanted.pod_ips,
+        environment,
+        node: &context.node,
+    };
+    mounts::of(&parts).map_err(|error| Failed::new("CreateContainerConfigError", error.to_string()))
+}
+
+/// A container that must not be root is checked against its image's user, where it names none itself.
+async fn check_user(
+    context: &Context,
+    pod: &Pod,
+    container: &k8s_openapi::api::core::v1::Container,
+    image_ref: &str,
+) -> Result<(), Failed> {
+    let refused = |error: security::RootUser| Failed::new("CreateContainerConfigError", error.to_string());
+    if !security::must_check_image_user(pod, container).map_err(refused)? {
+        return Ok(());
+    }
+    let image = context.runtime.image_status(image_ref).await;
+    let image = image.map_err(|error| Failed::new("ImageInspectError", error.message))?;
+    security::check_image_user(&image.unwrap_or_default()).map_err(refused)
+}

@@ -1,0 +1,81 @@
+//! Which config maps and secrets a pod needs, so that they can be fetched before anything pure begins.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Secret};
+
+use crate::pod::Pod;
+
+/// Names of config maps and secrets in the pod's namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct References {
+    pub(crate) config_maps: BTreeSet<String>,
+    pub(crate) secrets: BTreeSet<String>,
+}
+
+/// The objects that were found; one that isn't there is missing here too.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Objects {
+    pub(crate) config_maps: BTreeMap<String, ConfigMap>,
+    pub(crate) secrets: BTreeMap<String, Secret>,
+}
+
+/// What the container's environment refers to.
+pub(crate) fn of_environment(container: &Container) -> References {
+    let mut references = References::default();
+    for source in container.env_from.iter().flatten() {
+        references
+            .config_maps
+            .extend(source.config_map_ref.as_ref().map(|from| from.name.clone()));
+        references
+            .secrets
+            .extend(source.secret_ref.as_ref().map(|from| from.name.clone()));
+    }
+    for source in container
+        .env
+        .iter()
+        .flatten()
+        .filter_map(|variable| variable.value_from.as_ref())
+    {
+        references
+            .config_maps
+            .extend(source.config_map_key_ref.as_ref().map(|key| key.name.clone()));
+        references
+            .secrets
+            .extend(source.secret_key_ref.as_ref().map(|key| key.name.clone()));
+    }
+    references
+}
+
+/// What the pod's volumes refer to.
+pub(crate) fn of_volumes(pod: &Pod) -> References {
+    let mut references = References::default();
+    for volume in pod.spec.volumes.iter().flatten() {
+        references
+            .config_maps
+            .extend(volume.config_map.as_ref().map(|source| source.name.clone()));
+        references
+            .secrets
+            .extend(volume.secret.as_ref().and_then(|source| source.secret_name.clone()));
+        let projected = volume
+            .projected
+            .iter()
+            .flat_map(|projected| projected.sources.iter().flatten());
+        for source in projected {
+            references
+                .config_maps
+                .extend(source.config_map.as_ref().map(|source| source.name.clone()));
+            references
+                .secrets
+                .extend(source.secret.as_ref().map(|source| source.name.clone()));
+        }
+    }
+    references
+}
+
+impl References {
+    /// Nothing has to be fetched.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.config_maps.is_empty() && self.secrets.is_empty()
+    }
+}

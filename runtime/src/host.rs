@@ -1,0 +1,41 @@
+//! What this host can do for containers, found out once at start.
+
+use std::fs;
+use std::path::Path;
+
+use crate::cgroup::Driver;
+use crate::oci::HostCapabilities;
+
+/// Asks the kernel; what can't be told counts as not there.
+pub(crate) fn capabilities(cgroups: &dyn Driver) -> HostCapabilities {
+    HostCapabilities {
+        seccomp: Path::new("/proc/sys/kernel/seccomp/actions_avail").exists(),
+        capabilities: fs::read_to_string("/proc/self/status")
+            .map(|text| bounding_set(&text))
+            .unwrap_or_default(),
+        // v2 has it as BPF programs only, which aren't loaded here.
+        device_control: cgroups.version() != "v2",
+        devices: Vec::new(),
+    }
+}
+
+/// proc_pid_status(5): what no child of this process can exceed.
+fn bounding_set(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bounding_set_is_read_as_hexadecimal() {
+        assert_eq!(
+            bounding_set("Name:\tx\nCapPrm:\t0000000000000001\nCapBnd:\t000001fffeffffff\n"),
+            0x01ff_feff_ffff
+        );
+        assert_eq!(bounding_set("Name:\tx\n"), 0);
+    }
+}

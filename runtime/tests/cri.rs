@@ -1,0 +1,253 @@
+//! The real runtime over its real socket: pods from images, seen from outside. Needs root and busybox-static.
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use minik_api::cri::*;
+use support::{Node, PATIENCE, in_namespace, shell};
+
+#[test]
+fn a_pods_life_from_run_to_remove() {
+    in_namespace(|| async {
+        let mut node = Node::start().await;
+        let pod = node.pod("web");
+        let sandbox = node.run_pod(&pod).await;
+        let address = node.pod_address(&sandbox).await;
+        assert_eq!(address, "10.244.0.2");
+
+        let script = "echo started; echo wrong >&2; echo hello from $(hostname) > /tmp/page; \
+                      while true; do nc -l -p 80 < /tmp/page; done";
+        let web = node.create(&sandbox, &pod, shell("web", script)).await;
+        assert_eq!(node.status(&web).await.state(), ContainerState::ContainerCreated);
+        node.start_container(&web).await;
+        let status = node.status(&web).await;
+        assert_eq!(
+            (status.state(), status.exit_code),
+            (ContainerState::ContainerRunning, 0)
+        );
+        assert!(status.started_at >= status.created_at);
+
+        let answer = node
+            .exec(&web, &["sh", "-c", "cat; echo out; echo err >&2; id -u; exit 3"])
+            .await;
+        assert_eq!(
+            (answer.exit_code, answer.stdout.as_slice(), answer.stderr.as_slice()),
+            (3, &b"out\n0\n"[..], &b"err\n"[..])
+        );
+
+        assert_eq!(fetch(&address), "hello from web\n");
+
+        let stop = StopContainerRequest {
+            container_id: web.clone(),
+            timeout: 1,
+        };
+        node.runtime.stop_container(stop.clone()).await.expect("StopContainer");
+        node.runtime.stop_container(stop).await.expect("StopContainer again");
+        let status = node.status(&web).await;
+        // A shell that is process 1 ignores SIGTERM: it was killed when the second was over.
+        assert_eq!(
+            (status.state(), status.exit_code, status.reason.as_str()),
+            (ContainerState::ContainerExited, 137, "Error")
+        );
+
+        let log = fs::read_to_string(node.path("logs/web/web.log")).expect("the log");
+        let mut lines: Vec<&str> = log
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(_, rest)| rest)
+            .collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["stderr F wrong", "stdout F started"]);
+
+        let remove = RemoveContainerRequest {
+            container_id: web.clone(),
+        };
+        node.runtime
+            .remove_container(remove.clone())
+            .await
+            .expect("RemoveContainer");
+        node.runtime
+            .remove_container(remove)
+            .await
+            .expect("RemoveContainer again");
+        let error = node
+            .runtime
+            .container_status(ContainerStatusRequest {
+                container_id: web,
+                verbose: false,
+            })
+            .await;
+        assert_eq!(error.expect_err("it is gone").code(), tonic::Code::NotFound);
+        node.remove_pod(&sandbox).await;
+        node.remove_pod(&sandbox).await;
+        node.assert_no_pods_left();
+        node.undo();
+    });
+}
+
+#[test]
+fn containers_live_on_when_the_runtime_is_killed() {
+    in_namespace(|| async {
+        let mut node = Node::start().await;
+        let pod = node.pod("web");
+        let sandbox = node.run_pod(&pod).await;
+        let stays = node
+            .create(&sandbox, &pod, shell("stays", "while true; do sleep 1; done"))
+            .await;
+        // It ends when the test opens its FIFO, and nobody is there to see it.
+        let gate = node.path("gate");
+        nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+        let mut config = shell("ends", "cat /gate; exit 7");
+        let host_path = gate.display().to_string();
+        config.mounts = vec![Mount {
+            host_path,
+            container_path: "/gate".to_owned(),
+            ..Default::default()
+        }];
+        let ends = node.create(&sandbox, &pod, config).await;
+        let created = node.create(&sandbox, &pod, shell("created", "exit 0")).await;
+        for id in [&stays, &ends] {
+            node.start_container(id).await;
+        }
+
+        node.kill();
+        drop(fs::File::options().write(true).open(&gate).expect("open the gate"));
+        node.serve();
+        assert_eq!(node.status(&stays).await.state(), ContainerState::ContainerRunning);
+        assert_eq!(node.exec(&stays, &["echo", "here"]).await.stdout, b"here\n");
+        let ended = node.wait_for_end(&ends).await;
+        assert_eq!((ended.exit_code, ended.reason.as_str()), (7, "Error"));
+        node.start_container(&created).await;
+        assert_eq!(node.wait_for_end(&created).await.reason, "Completed");
+        let second = node.run_pod(&node.pod("second")).await;
+        assert_eq!(
+            node.pod_address(&second).await,
+            "10.244.0.3",
+            "the first pod's address is still taken"
+        );
+        node.undo();
+    });
+}
+
+#[test]
+fn what_cannot_start_says_what_is_missing() {
+    in_namespace(|| async {
+        let mut node = Node::start().await;
+        let pod = node.pod("web");
+        let sandbox = node.run_pod(&pod).await;
+        let mut config = shell("web", "");
+        config.command = vec!["slep".to_owned(), "1".to_owned()];
+        let id = node.create(&sandbox, &pod, config.clone()).await;
+        let start = StartContainerRequest {
+            container_id: id.clone(),
+        };
+        let error = node
+            .runtime
+            .start_container(start)
+            .await
+            .expect_err("there is no such program");
+        assert!(error.message().contains("slep"), "{}", error.message());
+        let status = node.status(&id).await;
+        assert_eq!(
+            (status.state(), status.exit_code),
+            (ContainerState::ContainerExited, 128)
+        );
+        assert_eq!(status.reason, "StartError");
+        assert!(status.message.contains("slep"), "{}", status.message);
+
+        let again = CreateContainerRequest {
+            pod_sandbox_id: sandbox.clone(),
+            config: Some(config.clone()),
+            sandbox_config: Some(pod.clone()),
+        };
+        let error = node
+            .runtime
+            .create_container(again)
+            .await
+            .expect_err("the name is taken");
+        assert_eq!(error.code(), tonic::Code::AlreadyExists);
+        config.metadata = Some(ContainerMetadata {
+            name: "other".to_owned(),
+            attempt: 0,
+        });
+        config.image = Some(ImageSpec {
+            image: "docker.io/library/absent:1".to_owned(),
+            ..Default::default()
+        });
+        let request = CreateContainerRequest {
+            pod_sandbox_id: sandbox,
+            config: Some(config),
+            sandbox_config: Some(pod),
+        };
+        let error = node
+            .runtime
+            .create_container(request)
+            .await
+            .expect_err("there is no such image");
+        assert_eq!(error.code(), tonic::Code::NotFound);
+        assert!(error.message().contains("absent:1"), "{}", error.message());
+        node.undo();
+    });
+}
+
+#[test]
+fn a_lost_shim_is_told_and_its_pod_can_be_stopped() {
+    in_namespace(|| async {
+        let mut node = Node::start().await;
+        let pod = node.pod("web");
+        let sandbox = node.run_pod(&pod).await;
+        let web = node
+            .create(&sandbox, &pod, shell("web", "while true; do sleep 1; done"))
+            .await;
+        node.start_container(&web).await;
+        let shim =
+            fs::read_to_string(node.path("state/sandboxes").join(&sandbox).join("shim.pid")).expect("the shim's pid");
+        let shim = shim
+            .split_whitespace()
+            .next()
+            .and_then(|pid| pid.parse().ok())
+            .expect("a pid");
+        let mut events = node
+            .runtime
+            .get_container_events(GetEventsRequest {})
+            .await
+            .expect("events")
+            .into_inner();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(shim), nix::sys::signal::Signal::SIGKILL)
+            .expect("kill the shim");
+        let mut stopped = Vec::new();
+        while stopped.len() < 2 {
+            let event = tokio::time::timeout(PATIENCE, events.message())
+                .await
+                .expect("an event in time");
+            let event = event.expect("events go on").expect("events don't end");
+            assert_eq!(event.container_event_type(), ContainerEventType::ContainerStoppedEvent);
+            stopped.push(event.container_id);
+        }
+        assert_eq!(stopped, [web.clone(), sandbox.clone()]);
+        assert!(node.status(&web).await.message.contains("shim"));
+        node.remove_pod(&sandbox).await;
+        node.assert_no_pods_left();
+        node.undo();
+    });
+}
+
+/// One answer of the pod's server.
+fn fetch(address: &str) -> String {
+    // The server listens a moment after its container has started.
+    let start = std::time::Instant::now();
+    let mut stream = loop {
+        match TcpStream::connect((address, 80)) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(start.elapsed() < PATIENCE, "connect to the pod: {error}"),
+        }
+        std::thread::yield_now();
+    };
+    stream.write_all(b"").expect("write nothing");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("read the page");
+    text
+}

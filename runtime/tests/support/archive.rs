@@ -1,0 +1,90 @@
+//! A `docker save` archive of a small image, made from the distribution's static busybox.
+
+use std::fs;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tar::{Builder, EntryType, Header};
+
+const BUSYBOX: &str = "/bin/busybox";
+const APPLETS: [&str; 16] = [
+    "sh", "cat", "echo", "sleep", "id", "hostname", "ip", "nc", "ping", "ls", "true", "false", "kill", "dd", "stty",
+    "wget",
+];
+
+/// The image as a tar archive.
+pub fn busybox(tag: &str) -> Vec<u8> {
+    let program = fs::read(BUSYBOX).expect("/bin/busybox, from `apt-get install busybox-static`");
+    let mut layer = Builder::new(Vec::new());
+    for directory in ["bin/", "etc/", "root/", "tmp/"] {
+        append(&mut layer, directory, EntryType::Directory, 0o755, b"", None);
+    }
+    append(&mut layer, "bin/busybox", EntryType::Regular, 0o755, &program, None);
+    for applet in APPLETS {
+        append(
+            &mut layer,
+            &format!("bin/{applet}"),
+            EntryType::Symlink,
+            0o777,
+            b"",
+            Some("busybox"),
+        );
+    }
+    let passwd = "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1000::/root:/bin/sh\n";
+    append(
+        &mut layer,
+        "etc/passwd",
+        EntryType::Regular,
+        0o644,
+        passwd.as_bytes(),
+        None,
+    );
+    append(
+        &mut layer,
+        "etc/group",
+        EntryType::Regular,
+        0o644,
+        b"root:x:0:\nweb:x:1000:\n",
+        None,
+    );
+    let layer = layer.into_inner().expect("a tar in memory");
+
+    let config = json!({
+        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "os": "linux",
+        "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"], "StopSignal": "SIGTERM"},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hash(&layer))]},
+    });
+    let config = config.to_string().into_bytes();
+    let config_name = format!("{}.json", hash(&config));
+    let manifest = json!([{"Config": config_name, "RepoTags": [tag], "Layers": ["layer.tar"]}]);
+
+    let mut archive = Builder::new(Vec::new());
+    append(&mut archive, &config_name, EntryType::Regular, 0o644, &config, None);
+    append(&mut archive, "layer.tar", EntryType::Regular, 0o644, &layer, None);
+    append(
+        &mut archive,
+        "manifest.json",
+        EntryType::Regular,
+        0o644,
+        manifest.to_string().as_bytes(),
+        None,
+    );
+    archive.into_inner().expect("a tar in memory")
+}
+
+fn hash(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+fn append(tar: &mut Builder<Vec<u8>>, path: &str, kind: EntryType, mode: u32, data: &[u8], link: Option<&str>) {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(data.len() as u64);
+    let appended = match link {
+        Some(target) => tar.append_link(&mut header, path, target),
+        None => tar.append_data(&mut header, path, data),
+    };
+    appended.expect("a tar in memory");
+}
