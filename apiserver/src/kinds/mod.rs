@@ -226,3 +226,6 @@ fn age(object: &Object, now: Timestamp) -> String {
     let created = object.metadata.creation_timestamp.as_ref().map(|time| time.0);
     duration::since_or_unknown(created, now)
 }
+
+#[cfg(test)]
+mod tests;
