@@ -7,8 +7,22 @@
 //! The registry calls these in its one order; a kind overrides only what is its own, and a kind without a row here has all
 //! of the defaults below. Identities (names, paths) stand in `minik_api::kinds`, shapes of bodies in `minik_api::schema`.
 
+mod checks;
+mod config_map;
 mod duration;
+mod endpoints;
+mod event;
+mod fill;
+mod lease;
 mod metadata;
+mod namespace;
+mod node;
+mod pod;
+mod secret;
+mod service;
+mod service_account;
+#[cfg(test)]
+mod testing;
 
 use jiff::Timestamp;
 use minik_api::kinds::Kind;
@@ -154,8 +168,19 @@ const DEFAULT_COLUMNS: &[Column] = &[NAME, AGE];
 
 /// The rules of a kind.
 pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
-    let _ = kind;
-    &Plain
+    match (kind.group, kind.kind) {
+        ("", "Pod") => &pod::Pods,
+        ("", "Node") => &node::Nodes,
+        ("", "Namespace") => &namespace::Namespaces,
+        ("", "Event") => &event::Events,
+        ("", "ConfigMap") => &config_map::ConfigMaps,
+        ("", "Secret") => &secret::Secrets,
+        ("", "ServiceAccount") => &service_account::ServiceAccounts,
+        ("", "Service") => &service::Services,
+        ("", "Endpoints") => &endpoints::EndpointLists,
+        ("coordination.k8s.io", "Lease") => &lease::Leases,
+        _ => &Plain,
+    }
 }
 
 /// A kind without rules of its own.
