@@ -1,7 +1,203 @@
-//! apiserver
+//! The API server: the only door to the store. Authenticates, authorizes, admits, defaults, validates and stores objects, and
+//! tells everybody who watches.
+//!
+//! ```text
+//! http/ -> auth/ -> admission/, kinds/, patch/ (pure) -> registry/ -> storage/
+//! ```
+//! `docs/flow.md` follows one `apply` through it.
 
 #![allow(dead_code, reason = "the rooms are joined by the registry")]
 
+mod admission;
+mod auth;
 mod decode;
+mod discovery;
+mod http;
 mod kinds;
 mod patch;
+mod registry;
+mod storage;
+mod subresources;
+mod table;
+
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use minik_api::notify;
+use minik_api::status::Status;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::http::{Api, Server, router, tls_config};
+use crate::registry::Registry;
+use crate::storage::{OpenError, Store};
+use crate::subresources::kubelet::{KubeletClient, KubeletFiles};
+
+pub use crate::http::ServeError;
+
+/// How often a snapshot is written when something has changed.
+const SNAPSHOT: Duration = Duration::from_secs(600);
+
+/// Where the API server listens, whom it trusts, and where it keeps the objects.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    /// Directory for the store; made when it isn't there
+    #[arg(long)]
+    pub data_dir: PathBuf,
+    /// Address to listen on; may be given several times
+    #[arg(long, default_values = ["127.0.0.1", "::1"])]
+    pub bind_address: Vec<IpAddr>,
+    /// Port to listen on
+    #[arg(long, default_value_t = 6443)]
+    pub port: u16,
+    /// The server's certificate, PEM
+    #[arg(long)]
+    pub tls_cert_file: PathBuf,
+    /// The key of the server's certificate, PEM
+    #[arg(long)]
+    pub tls_private_key_file: PathBuf,
+    /// Who signs the certificates of clients, PEM
+    #[arg(long)]
+    pub client_ca_file: PathBuf,
+    /// Certificate to show to kubelets, PEM
+    #[arg(long, requires = "kubelet_client_key")]
+    pub kubelet_client_certificate: Option<PathBuf>,
+    /// The key of the certificate to show to kubelets, PEM
+    #[arg(long, requires = "kubelet_client_certificate")]
+    pub kubelet_client_key: Option<PathBuf>,
+    /// Who signs the certificates of kubelets, PEM; without it there are no logs and no exec
+    #[arg(long)]
+    pub kubelet_certificate_authority: Option<PathBuf>,
+    /// Addresses for services
+    #[arg(long, default_value = "10.96.0.0/16")]
+    pub service_cidr: String,
+}
+
+/// Why the API server doesn't serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store.
+    #[error("can't open the store below {}", path.display())]
+    OpenStore {
+        /// The data directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Certificates or addresses.
+    #[error("can't serve")]
+    Serve(#[from] ServeError),
+    /// What everything relies on can't be created.
+    #[error("can't create the initial namespaces")]
+    Bootstrap(#[source] Status),
+    /// Signals.
+    #[error("can't wait for signals")]
+    Signal(#[source] io::Error),
+    /// The supervisor.
+    #[error("can't tell the supervisor")]
+    Notify(#[source] io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the store doesn't open, a certificate is no good or an address is taken.
+pub async fn run(config: Config) -> Result<(), Error> {
+    let stop = CancellationToken::new();
+    // Before anything is acknowledged: a stop at any time has to end in a snapshot.
+    let mut signals = Signals::new().map_err(Error::Signal)?;
+    let tls = tls_config(
+        &config.tls_cert_file,
+        &config.tls_private_key_file,
+        &config.client_ca_file,
+    )?;
+    let kubelet = KubeletClient::new(&KubeletFiles {
+        identity: config
+            .kubelet_client_certificate
+            .as_ref()
+            .zip(config.kubelet_client_key.as_ref()),
+        authority: config.kubelet_certificate_authority.as_deref(),
+    })?;
+    let (store, writer) =
+        Store::open(&config.data_dir, registry::index).map_err(|source| open_error(&config, source))?;
+    let registry = Registry::new(store.clone());
+    registry.create_initial_namespaces().await.map_err(Error::Bootstrap)?;
+    let server = Server::bind(&config.bind_address, config.port, tls).await?;
+    let tending = tokio::spawn(registry.clone().tend_namespaces());
+    let snapshots = tokio::spawn(write_snapshots(store.clone(), config.data_dir.clone()));
+    let api = Arc::new(Api {
+        registry,
+        kubelet,
+        stop: stop.clone(),
+    });
+    notify::ready().map_err(Error::Notify)?;
+    tracing::info!(port = config.port, revision = store.revision().0, "serving");
+    let serving = server.serve(router(api), stop.clone());
+    tokio::join!(serving, async {
+        signals.next().await;
+        tracing::info!("stopping");
+        stop.cancel();
+    });
+    tending.abort();
+    snapshots.abort();
+    write_snapshot(store, config.data_dir).await;
+    writer.join().await;
+    Ok(())
+}
+
+fn open_error(config: &Config, source: OpenError) -> Error {
+    Error::OpenStore {
+        path: config.data_dir.clone(),
+        source: Box::new(source),
+    }
+}
+
+async fn write_snapshots(store: Store, directory: PathBuf) {
+    let mut written = store.revision();
+    let mut interval = tokio::time::interval(SNAPSHOT);
+    // The first tick is now, and what was loaded is on disk.
+    interval.tick().await;
+    loop {
+        interval.tick().await;
+        if store.revision() != written {
+            written = store.revision();
+            write_snapshot(store.clone(), directory.clone()).await;
+        }
+    }
+}
+
+/// A snapshot that can't be written is a pity, not a reason to stop: the log has everything.
+async fn write_snapshot(store: Store, directory: PathBuf) {
+    let written = tokio::task::spawn_blocking(move || store.write_snapshot(&directory)).await;
+    match written {
+        Ok(Ok(path)) => tracing::debug!(path = %path.display(), "snapshot written"),
+        Ok(Err(error)) => tracing::warn!(%error, "can't write a snapshot"),
+        Err(error) => tracing::warn!(%error, "writing a snapshot panicked"),
+    }
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Admission: what happens to an object between its decoding and its validation, and who may still say no.
+//!
+//! ```text
+//! prepare -> mutate all -> defaults -> validate (kinds/) -> validate all -> store
+//! ```
+//! Who mutates can't refuse for another's sake and who validates can't change anything. One file per plugin.
+
+mod namespace_lifecycle;
+mod service_account;
+mod trace;
+
+use minik_api::kinds::Kind;
+use minik_api::object::Object;
+use minik_api::status::Status;
+use minik_api::trace::Traceparent;
+
+use crate::storage::Store;
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// An object comes into being.
+    Create,
+    /// An object is changed.
+    Update,
+    /// An object is to go.
+    Delete,
+}
+
+/// What a plugin may know of a request besides the object.
+pub(crate) struct Attributes<'a> {
+    /// What is being done.
+    pub(crate) operation: Operation,
+    /// To which kind.
+    pub(crate) kind: &'static Kind,
+    /// In which namespace; empty for cluster kinds.
+    pub(crate) namespace: &'a str,
+    /// To which object.
+    pub(crate) name: &'a str,
+    /// What else is stored.
+    pub(crate) store: &'a Store,
+    /// The request's place in its trace.
+    pub(crate) traceparent: Traceparent,
+}
+
+/// Changes objects on their way in.
+trait Mutate: Send + Sync {
+    fn mutate(&self, attributes: &Attributes<'_>, object: &mut Object);
+}
+
+/// Refuses requests.
+trait Validate: Send + Sync {
+    fn validate(&self, attributes: &Attributes<'_>, object: Option<&Object>) -> Result<(), Status>;
+}
+
+const MUTATING: &[&dyn Mutate] = &[&service_account::ServiceAccount, &trace::Trace];
+const VALIDATING: &[&dyn Validate] = &[
+    &namespace_lifecycle::NamespaceLifecycle,
+    &service_account::ServiceAccount,
+];
+
+/// Lets every plugin change the object.
+pub(crate) fn mutate(attributes: &Attributes<'_>, object: &mut Object) {
+    for plugin in MUTATING {
+        plugin.mutate(attributes, object);
+    }
+}
+
+/// Asks every plugin whether the request may go on.
+pub(crate) fn validate(attributes: &Attributes<'_>, object: Option<&Object>) -> Result<(), Status> {
+    VALIDATING
+        .iter()
+        .try_for_each(|plugin| plugin.validate(attributes, object))
+}

@@ -1,0 +1,75 @@
+//! Aggregated discovery: everything in one answer (apidiscovery.k8s.io), what kubectl asks for first.
+
+use axum::response::Response;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use minik_api::kinds::Kind;
+use serde_json::{Value, json};
+
+use super::{VERBS, kinds_of, versions_of};
+use crate::http::{Accept, json as respond};
+
+/// The version of the list that the client wants; `None` when it wants the older form.
+pub(super) fn wanted(headers: &HeaderMap) -> Option<&'static str> {
+    use crate::http::Form;
+    let accept = Accept::of(headers);
+    let can = |kind: &str, version: &str| kind == "APIGroupDiscoveryList" && ["v2", "v2beta1"].contains(&version);
+    match accept.choose(can) {
+        Ok(Form::As { version, .. }) if version == "v2" => Some("v2"),
+        Ok(Form::As { .. }) => Some("v2beta1"),
+        _ => None,
+    }
+}
+
+/// The list of these groups.
+pub(super) fn list(headers: &HeaderMap, version: &'static str, groups: &[&str]) -> Response {
+    let items: Vec<Value> = groups.iter().map(|name| group(name)).collect();
+    let list = json!({"kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"),
+        "metadata": {}, "items": items});
+    let mut response = respond(StatusCode::OK, &Accept::of(headers), &list);
+    // Clients tell by the type which of the forms they got.
+    let media_type = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+    if let Ok(media_type) = HeaderValue::from_str(&media_type) {
+        response.headers_mut().insert(CONTENT_TYPE, media_type);
+    }
+    response
+}
+
+fn group(name: &str) -> Value {
+    let version = |version: &'static str| {
+        let resources: Vec<Value> = kinds_of(name)
+            .filter(|kind| kind.version == version)
+            .map(resource)
+            .collect();
+        json!({"version": version, "freshness": "Current", "resources": resources})
+    };
+    let versions: Vec<Value> = versions_of(name).into_iter().map(version).collect();
+    json!({"metadata": {"name": name, "creationTimestamp": null}, "versions": versions})
+}
+
+fn resource(kind: &Kind) -> Value {
+    let subresources: Vec<Value> = kind
+        .subresources
+        .iter()
+        .map(|subresource| {
+            let name = subresource.kind.unwrap_or(kind.kind);
+            json!({"subresource": subresource.name, "responseKind": response_kind(kind, name), "verbs": subresource.verbs})
+        })
+        .collect();
+    let mut value = json!({"resource": kind.plural, "responseKind": response_kind(kind, kind.kind),
+        "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
+        "singularResource": kind.singular, "verbs": VERBS});
+    for (name, list) in [("shortNames", kind.short_names), ("categories", kind.categories)] {
+        if !list.is_empty() {
+            value[name] = json!(list);
+        }
+    }
+    if !subresources.is_empty() {
+        value["subresources"] = subresources.into();
+    }
+    value
+}
+
+fn response_kind(kind: &Kind, name: &str) -> Value {
+    json!({"group": kind.group, "version": kind.version, "kind": name})
+}

@@ -1,0 +1,105 @@
+//! What comes in: bodies, read up to a limit and within a time, parsed and decoded.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use minik_api::kinds::Kind;
+use minik_api::object::Object;
+use minik_api::status::Status;
+use serde_json::Value;
+
+use super::call::Call;
+use super::params::FieldValidation;
+use crate::decode::{self, Parsed};
+use crate::kinds::rules;
+use crate::storage::Stored;
+
+/// As upstream's.
+const LIMIT_BYTES: usize = 3 * 1024 * 1024;
+/// A client that sends more slowly than this is cut off.
+const TIME: Duration = Duration::from_secs(30);
+const READ: [&str; 2] = ["application/json", "application/yaml"];
+
+/// The object in the body, without what its kind hasn't got, and the warnings about that.
+pub(crate) async fn object(call: &Call, body: Body) -> Result<(Object, Vec<String>), Status> {
+    let kind = call.path.kind;
+    let parsed = parsed(call, body)
+        .await?
+        .ok_or_else(|| Status::bad_request("the body is empty"))?;
+    let validation = call.params.field_validation;
+    let (object, mut unknown) = decode::object(kind, parsed.value).map_err(|error| error.status(kind))?;
+    unknown.splice(0..0, parsed.duplicates);
+    let warnings = judged(kind, unknown, validation)?;
+    Ok((object, warnings))
+}
+
+/// The same for a value that was made here out of a patch.
+pub(super) fn decode(
+    kind: &'static Kind,
+    value: Value,
+    validation: FieldValidation,
+) -> Result<(Object, Vec<String>), Status> {
+    let (object, unknown) = decode::object(kind, value).map_err(|error| error.status(kind))?;
+    let warnings = judged(kind, unknown, validation)?;
+    Ok((object, warnings))
+}
+
+/// The body as JSON; `None` when there is none.
+pub(crate) async fn value(call: &Call, body: Body) -> Result<Option<Value>, Status> {
+    Ok(parsed(call, body).await?.map(|parsed| parsed.value))
+}
+
+/// The body as it is.
+pub(super) async fn bytes(body: Body) -> Result<Bytes, Status> {
+    let read = Limited::new(body, LIMIT_BYTES).collect();
+    match tokio::time::timeout(TIME, read).await {
+        Ok(Ok(read)) => Ok(read.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Status::too_large(LIMIT_BYTES)),
+        Ok(Err(error)) => Err(Status::bad_request(format!("the body can't be read: {error}"))),
+        Err(_) => Err(Status::failure(
+            408,
+            "Timeout",
+            format!("the body didn't arrive within {} seconds", TIME.as_secs()),
+        )),
+    }
+}
+
+/// What isn't wrong with an object but will hurt.
+pub(super) fn advice(kind: &'static Kind, stored: &Stored) -> Vec<String> {
+    rules(kind).warnings(&stored.object())
+}
+
+async fn parsed(call: &Call, body: Body) -> Result<Option<Parsed>, Status> {
+    let kind = call.path.kind;
+    let header = call
+        .parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let media_type = header
+        .and_then(|value| value.split(';').next())
+        .unwrap_or("application/json")
+        .trim()
+        .to_owned();
+    let bytes = bytes(body).await?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let parsed = match media_type.as_str() {
+        "application/json" | "*/*" => decode::json(&bytes),
+        "application/yaml" => decode::yaml(&bytes),
+        _ => return Err(Status::unsupported_media_type(&READ)),
+    };
+    parsed.map(Some).map_err(|error| error.status(kind))
+}
+
+fn judged(kind: &Kind, unknown: Vec<String>, validation: FieldValidation) -> Result<Vec<String>, Status> {
+    match validation {
+        FieldValidation::Strict if !unknown.is_empty() => Err(decode::strict_status(kind, &unknown)),
+        FieldValidation::Ignore => Ok(Vec::new()),
+        FieldValidation::Strict | FieldValidation::Warn => Ok(unknown),
+    }
+}

@@ -1,0 +1,13 @@
+//! `GET …/NAME`: one object.
+
+use axum::response::Response;
+use http::StatusCode;
+use minik_api::status::Status;
+
+use super::{Api, Call, respond};
+
+/// Answers with the object, at the revision it has now.
+pub(crate) fn handle(api: &Api, call: &Call) -> Result<Response, Status> {
+    let stored = api.registry.get(call.target())?;
+    respond::object(call, StatusCode::OK, &stored, &[])
+}

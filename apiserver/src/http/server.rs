@@ -1,0 +1,214 @@
+//! Connections: TCP, TLS with an optional client certificate, HTTP/1.1 or HTTP/2 by ALPN, upgrades.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use crate::auth::{User, user_of};
+
+/// For the TLS handshake, and for the head of a request: who is slower is cut off.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long requests that run when the server stops may go on.
+const DRAIN: Duration = Duration::from_secs(5);
+/// A connection over which nothing comes back is dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Why nothing can be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A certificate or key can't be read.
+    #[error("can't read the certificate or key in {}", path.display())]
+    ReadPem {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls_pki_types::pem::Error,
+    },
+    /// The certificates don't fit together.
+    #[error("the certificates can't be used for TLS")]
+    Tls(#[from] rustls::Error),
+    /// The authorities of clients can't be used.
+    #[error("the client CA file {} can't be used", path.display())]
+    ClientAuthorities {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::server::VerifierBuilderError,
+    },
+    /// The address is taken or isn't ours.
+    #[error("can't listen on {address}; see who has it with: ss -ltnp 'sport = :{}'", address.port())]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The listening sockets and how to speak on them.
+pub(crate) struct Server {
+    listeners: Vec<TcpListener>,
+    tls: TlsAcceptor,
+}
+
+impl Server {
+    /// Opens the sockets.
+    pub(crate) async fn bind(addresses: &[IpAddr], port: u16, config: ServerConfig) -> Result<Self, ServeError> {
+        let mut listeners = Vec::new();
+        for &address in addresses {
+            let address = SocketAddr::new(address, port);
+            let listener = TcpListener::bind(address).await;
+            listeners.push(listener.map_err(|source| ServeError::Listen { address, source })?);
+        }
+        let tls = TlsAcceptor::from(Arc::new(config));
+        Ok(Self { listeners, tls })
+    }
+
+    /// Serves until `stop`, then lets running requests end.
+    pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
+        let connections = TaskTracker::new();
+        let accepting = self.listeners.into_iter().map(|listener| {
+            let (tls, router, stop, connections) =
+                (self.tls.clone(), router.clone(), stop.clone(), connections.clone());
+            accept(listener, tls, router, stop, connections)
+        });
+        futures::future::join_all(accepting).await;
+        connections.close();
+        if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
+            tracing::warn!(connections = connections.len(), "connections are cut off");
+        }
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    router: Router,
+    stop: CancellationToken,
+    connections: TaskTracker,
+) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                connections.spawn(connection(stream, tls.clone(), router.clone(), stop.clone()));
+            }
+            Err(error) => {
+                // Out of descriptors, mostly: others have to close theirs first, and accept would fail again at once.
+                tracing::warn!(%error, "can't accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// One connection, from handshake to end. What goes wrong on it concerns its client alone.
+async fn connection(stream: TcpStream, tls: TlsAcceptor, router: Router, stop: CancellationToken) {
+    // Small answers go out at once.
+    let _ = stream.set_nodelay(true);
+    let stream = match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
+        Err(_) => return tracing::debug!("TLS handshake took too long"),
+    };
+    let certificates = stream.get_ref().1.peer_certificates();
+    let user: Option<User> = certificates.and_then(|chain| user_of(chain.first()?));
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(Body::new);
+        if let Some(user) = &user {
+            request.extensions_mut().insert(user.clone());
+        }
+        router.clone().oneshot(request)
+    });
+    let builder = builder();
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(error, "connection ended");
+    }
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    let mut http2 = builder.http2();
+    http2
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(PATIENCE);
+    // As upstream; and small windows, since thousands of watches may share the memory.
+    http2.max_concurrent_streams(100);
+    builder
+}
+
+/// TLS as a server; client certificates are asked for, but health and version are for everybody.
+pub(crate) fn tls_config(certificate: &Path, key: &Path, client_ca: &Path) -> Result<ServerConfig, ServeError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let roots = Arc::new(authorities(client_ca)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone()).allow_unauthenticated();
+    let verifier = verifier.build().map_err(|source| ServeError::ClientAuthorities {
+        path: client_ca.to_owned(),
+        source,
+    })?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(certificates(certificate)?, private_key(key)?)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// All certificates of a file, as roots of trust.
+pub(crate) fn authorities(path: &Path) -> Result<RootCertStore, ServeError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate)?;
+    }
+    Ok(roots)
+}
+
+/// All certificates of a file.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ServeError> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    read.map_err(|source| ServeError::ReadPem {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The private key in a file.
+pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, ServeError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|source| ServeError::ReadPem {
+        path: path.to_owned(),
+        source,
+    })
+}

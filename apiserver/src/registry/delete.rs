@@ -1,0 +1,150 @@
+//! Delete: at once, or by marking the object for whoever has to finish its work (a kubelet, a finalizer) first.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use minik_api::kinds::Kind;
+use minik_api::object::Object;
+use minik_api::status::Status;
+use serde::Deserialize;
+
+use super::update::is_done;
+use super::{Put, Registry, Selection, Target, WriteOptions, namespaces, now};
+use crate::admission::{self, Operation};
+use crate::kinds::rules;
+use crate::storage::Stored;
+
+/// metav1.DeleteOptions, as far as they change anything. `propagationPolicy` is taken and has no effect yet: nothing owns
+/// anything here before there are controllers.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct DeleteOptions {
+    /// How long to wait for the object's work to end; 0: not at all.
+    pub(crate) grace_period_seconds: Option<i64>,
+    /// Only if it is this very object.
+    pub(crate) preconditions: Option<Preconditions>,
+    /// `All`: do everything but delete.
+    pub(crate) dry_run: Vec<String>,
+}
+
+/// What has to hold for a deletion.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Preconditions {
+    uid: Option<String>,
+    resource_version: Option<String>,
+}
+
+/// What came of a deletion.
+pub(crate) struct Deleted {
+    /// The object: its last state, or as it is now that it is marked.
+    pub(crate) object: Arc<Stored>,
+    /// It is gone.
+    pub(crate) gone: bool,
+}
+
+impl Registry {
+    /// Deletes one object.
+    pub(crate) async fn delete(
+        &self,
+        target: Target<'_>,
+        asked: &DeleteOptions,
+        options: WriteOptions,
+    ) -> Result<Deleted, Status> {
+        let attributes = self.attributes(Operation::Delete, &target, &options);
+        admission::validate(&attributes, None)?;
+        let mut gone = false;
+        let object = self
+            .guaranteed_update(target, options.dry_run, |old| {
+                check(&target, old, asked.preconditions.as_ref())?;
+                let put = marked(target.kind, old, asked.grace_period_seconds, &now());
+                gone = matches!(put, Put::Remove(_));
+                Ok(put)
+            })
+            .await?;
+        Ok(Deleted { object, gone })
+    }
+
+    /// Deletes everything that is selected; what is deleted in between by others is nobody's fault.
+    pub(crate) async fn delete_collection(
+        &self,
+        kind: &'static Kind,
+        selection: &Selection,
+        asked: &DeleteOptions,
+        options: WriteOptions,
+    ) -> Result<Vec<Arc<Stored>>, Status> {
+        let mut deleted = Vec::new();
+        for stored in self.selected(kind, selection) {
+            let target = Target {
+                kind,
+                namespace: stored.key.namespace(),
+                name: stored.key.name(),
+            };
+            match self.delete(target, asked, options).await {
+                Ok(done) => deleted.push(done.object),
+                Err(status) if status.code == 404 => {}
+                Err(status) => return Err(status),
+            }
+        }
+        Ok(deleted)
+    }
+}
+
+fn check(target: &Target<'_>, object: &Object, preconditions: Option<&Preconditions>) -> Result<(), Status> {
+    let Some(preconditions) = preconditions else {
+        return Ok(());
+    };
+    let metadata = &object.metadata;
+    for (what, wanted, stored) in [
+        ("UID", &preconditions.uid, &metadata.uid),
+        (
+            "ResourceVersion",
+            &preconditions.resource_version,
+            &metadata.resource_version,
+        ),
+    ] {
+        if let Some(wanted) = wanted
+            && Some(wanted) != stored.as_ref()
+        {
+            let stored = stored.as_deref().unwrap_or_default();
+            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {stored}");
+            return Err(target.conflict(&why));
+        }
+    }
+    Ok(())
+}
+
+/// What a deletion makes of an object: gone, marked, or as it was when it is marked already and needn't go sooner.
+fn marked(kind: &'static Kind, old: &Object, asked: Option<i64>, now: &Time) -> Put {
+    let rules = rules(kind);
+    let grace = rules.grace_seconds(old, asked).map_or(0, |seconds| seconds.max(0));
+    let mut new = old.clone();
+    let metadata = &mut new.metadata;
+    if let Some(deadline) = &old.metadata.deletion_timestamp {
+        let before = old.metadata.deletion_grace_period_seconds.unwrap_or(0);
+        let sooner = (asked.is_some() && grace < before).then_some(grace);
+        if let Some(grace) = sooner {
+            metadata.deletion_timestamp = Some(after(&deadline.0, grace - before));
+            metadata.deletion_grace_period_seconds = Some(grace);
+        }
+    } else {
+        metadata.deletion_timestamp = Some(after(&now.0, grace));
+        metadata.deletion_grace_period_seconds = Some(grace);
+        if rules.has_generation() {
+            metadata.generation = metadata.generation.map(|generation| generation + 1);
+        }
+        namespaces::mark_terminating(kind, &mut new);
+    }
+    if is_done(&new) {
+        Put::Remove(new)
+    } else if new == *old {
+        Put::Keep
+    } else {
+        Put::Store(new)
+    }
+}
+
+fn after(time: &Timestamp, seconds: i64) -> Time {
+    Time(time.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(*time))
+}

@@ -1,0 +1,194 @@
+//! List: a consistent view of many objects, in pieces if asked for.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use minik_api::kinds::Kind;
+use minik_api::selector::{Fields, Labels};
+use minik_api::status::Status;
+use serde::{Deserialize, Serialize};
+
+use super::{Registry, resource};
+use crate::kinds::rules;
+use crate::storage::{Revision, Snapshot, Stored};
+
+const CONTINUE_EXPIRED: &str = "The provided continue parameter is too old to display a consistent list result. \
+    You must start a new list without the continue parameter.";
+
+/// Which objects of a kind.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Selection {
+    /// Empty: in all namespaces.
+    pub(crate) namespace: String,
+    /// By label.
+    pub(crate) labels: Labels,
+    /// By field.
+    pub(crate) fields: Fields,
+}
+
+/// How a resource version is meant (`resourceVersionMatch`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// As of exactly this revision.
+    Exact,
+    /// Not older than this.
+    NotOlderThan,
+}
+
+/// What is asked of a list besides the selection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ListOptions {
+    /// 0: any; `None`: the newest.
+    pub(crate) revision: Option<Revision>,
+    /// What the revision means.
+    pub(crate) matching: Option<Match>,
+    /// At most so many objects.
+    pub(crate) limit: Option<usize>,
+    /// Go on where another list stopped.
+    pub(crate) token: Option<String>,
+}
+
+/// What a list found.
+#[derive(Debug)]
+pub(crate) struct List {
+    /// The revision that all of it is from.
+    pub(crate) revision: Revision,
+    /// In the order of their keys.
+    pub(crate) items: Vec<Arc<Stored>>,
+    /// For the next piece.
+    pub(crate) token: Option<String>,
+    /// How many there are after this piece; unknown when selectors are in play.
+    pub(crate) remaining: Option<usize>,
+}
+
+/// A continue token: opaque to clients, of upstream's shape.
+#[derive(Debug, Serialize, Deserialize)]
+struct Token {
+    v: String,
+    rv: u64,
+    start: String,
+}
+
+impl Selection {
+    /// Checks that the kind's fields can be selected on.
+    pub(crate) fn check(&self, kind: &'static Kind) -> Result<(), Status> {
+        let known = rules(kind).fields();
+        for requirement in self.fields.requirements() {
+            let path = requirement.path.as_str();
+            let common = path == "metadata.name" || (path == "metadata.namespace" && kind.namespaced);
+            if !common && !known.contains(&path) {
+                let message = format!("field label not supported: {path}");
+                return Err(Status::bad_request(message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an object is meant.
+    pub(crate) fn takes(&self, stored: &Stored) -> bool {
+        (self.namespace.is_empty() || self.namespace == stored.key.namespace())
+            && stored.selected(&self.labels, &self.fields)
+    }
+
+    fn is_everything(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+}
+
+impl Registry {
+    /// Everything that is selected now.
+    pub(crate) fn selected(&self, kind: &Kind, selection: &Selection) -> Vec<Arc<Stored>> {
+        let resource = resource(kind);
+        let snapshot = self.store.snapshot(&resource);
+        let objects = snapshot.objects(&resource, &selection.namespace, None);
+        objects.filter(|stored| selection.takes(stored)).cloned().collect()
+    }
+
+    /// Lists what is selected.
+    pub(crate) fn list(
+        &self,
+        kind: &'static Kind,
+        selection: &Selection,
+        options: &ListOptions,
+    ) -> Result<List, Status> {
+        selection.check(kind)?;
+        let resource = resource(kind);
+        let token = options.token.as_deref().map(Token::decode).transpose()?;
+        let snapshot = self.view(&resource, options, token.as_ref())?;
+        let after = token.as_ref().map(|token| token.start.as_str());
+        let mut objects = snapshot.objects(&resource, &selection.namespace, after);
+        let mut selected = objects.by_ref().filter(|stored| selection.takes(stored)).cloned();
+        let items: Vec<_> = match options.limit {
+            Some(limit) => selected.by_ref().take(limit).collect(),
+            None => selected.by_ref().collect(),
+        };
+        let rest = if options.limit.is_some() { selected.count() } else { 0 };
+        let last = items.last().filter(|_| rest > 0);
+        let token = last.map(|last| Token::new(snapshot.revision, last.key.as_str()).encode());
+        if token.is_some() {
+            self.store.keep(&resource, &snapshot);
+        }
+        Ok(List {
+            revision: snapshot.revision,
+            remaining: (rest > 0 && selection.is_everything()).then_some(rest),
+            items,
+            token,
+        })
+    }
+
+    fn view(&self, resource: &str, options: &ListOptions, token: Option<&Token>) -> Result<Snapshot, Status> {
+        if let Some(token) = token {
+            let at = self.store.snapshot_at(resource, Revision(token.rv));
+            return at.map_err(|_| Status::expired(CONTINUE_EXPIRED));
+        }
+        let now = self.store.snapshot(resource);
+        let revision = options.revision.unwrap_or_default();
+        if revision > now.revision {
+            return Err(too_large(revision, now.revision));
+        }
+        if options.matching != Some(Match::Exact) || revision == now.revision {
+            return Ok(now);
+        }
+        let expired = |expired: crate::storage::Expired| {
+            Status::expired(format!(
+                "The provided resource version is too old: {expired}; list again without it"
+            ))
+        };
+        self.store.snapshot_at(resource, revision).map_err(expired)
+    }
+}
+
+/// 504: a revision that isn't there yet; the client has it from another server, or from before a restore.
+pub(crate) fn too_large(asked: Revision, newest: Revision) -> Status {
+    let message = format!("Too large resource version: {asked}, current: {newest}");
+    let mut status = Status::timeout(message).retry_after(1);
+    let cause = minik_api::status::Cause {
+        reason: "ResourceVersionTooLarge".into(),
+        message: "Too large resource version".into(),
+        field: String::new(),
+    };
+    status.details.get_or_insert_default().causes.push(cause);
+    status
+}
+
+impl Token {
+    fn new(revision: Revision, start: &str) -> Self {
+        Self {
+            v: "meta.k8s.io/v1".into(),
+            rv: revision.0,
+            start: start.into(),
+        }
+    }
+
+    fn encode(&self) -> String {
+        let json = serde_json::to_vec(self).expect("a token is strings and a number");
+        BASE64_URL_SAFE_NO_PAD.encode(json)
+    }
+
+    fn decode(text: &str) -> Result<Self, Status> {
+        let json = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
+        let token = json.and_then(|json| serde_json::from_slice(&json).ok());
+        token.ok_or_else(|| Status::bad_request("continue key is not valid: it wasn't given by this server"))
+    }
+}

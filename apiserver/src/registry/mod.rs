@@ -1,0 +1,131 @@
+//! The registry: the one order of create, read, update and delete, the same for every kind.
+//!
+//! Handlers (`http/`) give it decoded objects; a kind's own part comes from [`crate::kinds`], what crosses kinds from
+//! [`crate::admission`], and [`crate::storage`] keeps the result. Every failure is a `Status`.
+
+mod create;
+mod delete;
+mod list;
+pub(crate) mod namespaces;
+mod update;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use minik_api::kinds::{self, Kind};
+use minik_api::object::Object;
+use minik_api::status::Status;
+use minik_api::trace::Traceparent;
+
+use crate::admission::{Attributes, Operation};
+use crate::kinds::rules;
+use crate::storage::{Key, Store, Stored, WriteError, chain};
+
+pub(crate) use delete::{DeleteOptions, Deleted, Preconditions};
+pub(crate) use list::{List, ListOptions, Match, Selection};
+pub(crate) use update::{Part, Put};
+
+/// The registry; cloning it shares the store.
+#[derive(Clone)]
+pub(crate) struct Registry {
+    store: Store,
+}
+
+/// What the order of a write has to know of the request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WriteOptions {
+    /// Do everything but store.
+    pub(crate) dry_run: bool,
+    /// The request's place in its trace.
+    pub(crate) traceparent: Traceparent,
+}
+
+/// Which object of which kind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    /// The kind.
+    pub(crate) kind: &'static Kind,
+    /// Empty for cluster kinds.
+    pub(crate) namespace: &'a str,
+    /// Its name.
+    pub(crate) name: &'a str,
+}
+
+impl Target<'_> {
+    fn key(&self) -> Key {
+        Key::new(&resource(self.kind), self.namespace, self.name)
+    }
+
+    fn not_found(&self) -> Status {
+        Status::not_found(self.kind, self.name)
+    }
+
+    fn conflict(&self, why: &str) -> Status {
+        Status::conflict(self.kind, self.name, why)
+    }
+}
+
+impl Registry {
+    /// On this store.
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// For those who watch.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// One object.
+    pub(crate) fn get(&self, target: Target<'_>) -> Result<Arc<Stored>, Status> {
+        self.store.get(&target.key()).ok_or_else(|| target.not_found())
+    }
+
+    fn attributes<'a>(&'a self, operation: Operation, target: &Target<'a>, options: &WriteOptions) -> Attributes<'a> {
+        Attributes {
+            operation,
+            kind: target.kind,
+            namespace: target.namespace,
+            name: target.name,
+            store: &self.store,
+            traceparent: options.traceparent,
+        }
+    }
+}
+
+/// What the store calls a kind: by group and plural, since all versions of a kind are the same objects.
+pub(crate) fn resource(kind: &Kind) -> String {
+    kind.resource()
+}
+
+/// The fields of an object that can be selected on: the store's index.
+pub(crate) fn index(resource: &str, object: &Object) -> Vec<(&'static str, String)> {
+    let kind = kinds::all().iter().find(|kind| kind.resource() == resource);
+    let Some(rules) = kind.map(rules) else {
+        return Vec::new();
+    };
+    rules
+        .fields()
+        .iter()
+        .map(|&path| (path, rules.field(object, path)))
+        .collect()
+}
+
+/// A write that didn't happen, as clients are told.
+fn status_of(error: &WriteError) -> Status {
+    match error {
+        WriteError::Backend(_) => {
+            let message = format!("{}; free space or repair the disk, then try again", chain(error));
+            Status::internal(message)
+        }
+        WriteError::Stopped => Status::unavailable("the API server is shutting down"),
+        WriteError::Conflict => Status::internal("a conflict was not resolved"),
+    }
+}
+
+/// Timestamps of the API have whole seconds.
+fn now() -> Time {
+    let now = Timestamp::now();
+    Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
+}

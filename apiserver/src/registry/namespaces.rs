@@ -1,0 +1,157 @@
+//! Namespaces: which are there from the start, and how one that is deleted empties itself first.
+//!
+//! The cleaner is a controller that runs inside this process, because a node without controllers must be able to delete a
+//! namespace too. It sees and does only what a client could; when the namespace controller is a program of its own, it goes.
+
+use minik_api::kinds::{self, Kind};
+use minik_api::object::Object;
+use minik_api::status::Status;
+use minik_api::trace::Traceparent;
+use serde_json::{Value, json};
+
+use super::{DeleteOptions, Part, Registry, Selection, Target, WriteOptions, resource};
+
+/// There from the start.
+const INITIAL: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+/// Never deleted.
+pub(crate) const IMMORTAL: [&str; 3] = ["default", "kube-public", "kube-system"];
+
+/// The kind itself.
+pub(crate) fn kind() -> &'static Kind {
+    kinds::of("", "v1", "Namespace").expect("namespaces are in the table of kinds")
+}
+
+/// Whether somebody has work to do before the object may go. Namespaces have finalizers of their own in the spec.
+pub(super) fn has_finalizers(object: &Object) -> bool {
+    let some = |list: Option<&Value>| list.and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let in_metadata = object.metadata.finalizers.as_ref().is_some_and(|list| !list.is_empty());
+    in_metadata || (object.kind == "Namespace" && some(object.at("spec.finalizers")))
+}
+
+/// A namespace that is deleted says so in its phase.
+pub(super) fn mark_terminating(kind: &Kind, object: &mut Object) {
+    if kind.kind == "Namespace" {
+        object.body.insert("status".into(), json!({"phase": "Terminating"}));
+    }
+}
+
+impl Registry {
+    /// Creates the namespaces that everything relies on, where they are missing.
+    pub(crate) async fn create_initial_namespaces(&self) -> Result<(), Status> {
+        for name in INITIAL {
+            self.ensure(kind(), "", &json!({"metadata": {"name": name}})).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps namespaces in order until the store stops: each has its default service account, and one that is deleted is
+    /// emptied and then let go.
+    pub(crate) async fn tend_namespaces(self) {
+        let resources: Vec<_> = namespaced().map(resource).chain([resource(kind())]).collect();
+        let mut changes: Vec<_> = resources
+            .iter()
+            .map(|resource| self.store.subscribe(resource))
+            .collect();
+        loop {
+            for stored in self.selected(kind(), &Selection::default()) {
+                let namespace = stored.object();
+                if let Err(status) = self.tend(&namespace).await {
+                    let name = namespace.name();
+                    tracing::warn!(name, %status, "the namespace can't be tended; trying again at the next change");
+                }
+            }
+            let waits = changes.iter_mut().map(|change| Box::pin(change.changed()));
+            let (changed, ..) = futures::future::select_all(waits).await;
+            if changed.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn tend(&self, namespace: &Object) -> Result<(), Status> {
+        let name = namespace.name();
+        if namespace.metadata.deletion_timestamp.is_none() {
+            let accounts = kinds::of("", "v1", "ServiceAccount").expect("service accounts are in the table of kinds");
+            return self
+                .ensure(accounts, name, &json!({"metadata": {"name": "default"}}))
+                .await;
+        }
+        let selection = Selection {
+            namespace: name.to_owned(),
+            ..Selection::default()
+        };
+        let mut left = 0;
+        for kind in namespaced() {
+            for stored in self.selected(kind, &selection) {
+                let object = stored.object();
+                // What is marked already waits for its kubelet or finalizer.
+                if object.metadata.deletion_timestamp.is_none() {
+                    let target = Target {
+                        kind,
+                        namespace: name,
+                        name: object.name(),
+                    };
+                    let deleted = self.delete(target, &DeleteOptions::default(), own()).await;
+                    left += usize::from(!deleted.is_ok_and(|deleted| deleted.gone));
+                } else {
+                    left += 1;
+                }
+            }
+        }
+        if left == 0 && has_finalizers(namespace) {
+            self.finalize(name).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes our finalizer away; without another one the namespace is gone with that.
+    async fn finalize(&self, name: &str) -> Result<(), Status> {
+        let target = Target {
+            kind: kind(),
+            namespace: "",
+            name,
+        };
+        let updated = self.update(target, Part::Own, own(), |old| {
+            let mut new = old.clone();
+            if let Some(Value::Array(finalizers)) = new.body.get_mut("spec").and_then(|spec| spec.get_mut("finalizers"))
+            {
+                finalizers.retain(|finalizer| finalizer != "kubernetes");
+            }
+            Ok(new)
+        });
+        match updated.await {
+            Err(status) if status.code != 404 => Err(status),
+            _ => Ok(()),
+        }
+    }
+
+    /// Creates an object unless it is there.
+    pub(crate) async fn ensure(&self, kind: &'static Kind, namespace: &str, object: &Value) -> Result<(), Status> {
+        let object: Object = serde_json::from_value(object.clone()).expect("written out in this program");
+        let target = Target {
+            kind,
+            namespace,
+            name: object.name(),
+        };
+        if self.get(target).is_ok() {
+            return Ok(());
+        }
+        match self.create(kind, namespace, object, own()).await {
+            // Somebody else was quicker, or the namespace is gone again.
+            Err(status) if !["AlreadyExists", "NotFound"].contains(&status.reason.as_str()) => Err(status),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn namespaced() -> impl Iterator<Item = &'static Kind> {
+    kinds::all().iter().filter(|kind| kind.namespaced)
+}
+
+/// The server's own writes begin a trace of their own.
+fn own() -> WriteOptions {
+    WriteOptions {
+        dry_run: false,
+        traceparent: Traceparent::new(),
+    }
+}

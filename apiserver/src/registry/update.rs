@@ -1,0 +1,184 @@
+//! Update: the order in which an object changes, and the one optimistic loop.
+
+use std::sync::Arc;
+
+use minik_api::object::Object;
+use minik_api::status::Status;
+
+use super::{Registry, Target, WriteOptions, namespaces, status_of};
+use crate::admission::{self, Operation};
+use crate::kinds::{rules, validate_metadata, validate_metadata_update};
+use crate::storage::{Change, Expect, Stored, WriteError};
+
+const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
+
+/// Through which door an update comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The resource itself: everything but the status.
+    Main,
+    /// `/status`: nothing but the status.
+    Status,
+    /// A subresource whose own rules have decided already (binding, finalize).
+    Own,
+}
+
+/// What a pure function makes of the current object.
+pub(crate) enum Put {
+    /// Leaves it as it is.
+    Keep,
+    /// Stores this.
+    Store(Object),
+    /// Removes it; this is what watchers see last.
+    Remove(Object),
+}
+
+impl Registry {
+    /// Replaces what is stored by what `change` makes of it; called again when somebody else was quicker.
+    pub(crate) async fn guaranteed_update(
+        &self,
+        target: Target<'_>,
+        dry_run: bool,
+        mut change: impl FnMut(&Object) -> Result<Put, Status>,
+    ) -> Result<Arc<Stored>, Status> {
+        loop {
+            let current = self.get(target)?;
+            let change = match change(&current.object())? {
+                Put::Keep => return Ok(current),
+                Put::Store(object) | Put::Remove(object) if dry_run => {
+                    return Ok(Arc::new(Stored::unsaved(target.key(), &object)));
+                }
+                Put::Store(object) => Change::Put(Box::new(object)),
+                Put::Remove(object) => Change::Remove(Box::new(object)),
+            };
+            match self
+                .store
+                .write(target.key(), Expect::At(current.revision), change)
+                .await
+            {
+                Err(WriteError::Conflict) => {}
+                outcome => return outcome.map_err(|error| status_of(&error)),
+            }
+        }
+    }
+
+    /// Updates one part of an object to what `wanted` makes of it (a body that was sent, or a patch).
+    pub(crate) async fn update(
+        &self,
+        target: Target<'_>,
+        part: Part,
+        options: WriteOptions,
+        mut wanted: impl FnMut(&Object) -> Result<Object, Status>,
+    ) -> Result<Arc<Stored>, Status> {
+        let change = |old: &Object| {
+            let new = wanted(old)?;
+            self.updated(&target, part, &options, old, new)
+        };
+        self.guaranteed_update(target, options.dry_run, change).await
+    }
+
+    fn updated(
+        &self,
+        target: &Target<'_>,
+        part: Part,
+        options: &WriteOptions,
+        old: &Object,
+        mut new: Object,
+    ) -> Result<Put, Status> {
+        check_preconditions(target, old, &new)?;
+        keep_identity(&mut new, old);
+        let rules = rules(target.kind);
+        match part {
+            Part::Main => rules.prepare_update(&mut new, old),
+            Part::Status => rules.prepare_status_update(&mut new, old),
+            Part::Own => {}
+        }
+        let attributes = self.attributes(Operation::Update, target, options);
+        admission::mutate(&attributes, &mut new);
+        rules.defaults(&mut new);
+        if rules.has_generation() && new.body.get("spec") != old.body.get("spec") {
+            new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
+        }
+        if new == *old {
+            return Ok(Put::Keep);
+        }
+        let mut errors = validate_metadata(target.kind, rules.name_rule(), &new.metadata);
+        errors.extend(validate_metadata_update(&new.metadata, &old.metadata));
+        match part {
+            Part::Main => errors.extend(rules.validate_update(&new, old)),
+            Part::Status => errors.extend(rules.validate_status_update(&new, old)),
+            Part::Own => {}
+        }
+        if !errors.is_empty() {
+            return Err(Status::invalid(target.kind, target.name, &errors));
+        }
+        admission::validate(&attributes, Some(&new))?;
+        Ok(if is_done(&new) {
+            Put::Remove(new)
+        } else {
+            Put::Store(new)
+        })
+    }
+}
+
+/// A deleted object that nobody waits for any more: taking its last finalizer away removes it.
+pub(super) fn is_done(object: &Object) -> bool {
+    let metadata = &object.metadata;
+    metadata.deletion_timestamp.is_some()
+        && metadata.deletion_grace_period_seconds.unwrap_or(0) == 0
+        && !namespaces::has_finalizers(object)
+}
+
+fn check_preconditions(target: &Target<'_>, old: &Object, new: &Object) -> Result<(), Status> {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    if new.name() != target.name && !new.name().is_empty() {
+        let message = format!(
+            "the name of the object ({}) does not match the name on the URL ({})",
+            new.name(),
+            target.name
+        );
+        return Err(Status::bad_request(message));
+    }
+    if !new.namespace().is_empty() && new.namespace() != target.namespace {
+        let message = format!(
+            "the namespace of the object ({}) does not match the namespace on the URL ({})",
+            new.namespace(),
+            target.namespace
+        );
+        return Err(Status::bad_request(message));
+    }
+    if let Some(uid) = given(&new.metadata.uid)
+        && Some(&uid) != old.metadata.uid.as_ref()
+    {
+        let stored = old.metadata.uid.as_deref().unwrap_or_default();
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}");
+        return Err(target.conflict(&why));
+    }
+    match given(&new.metadata.resource_version) {
+        Some(version) if Some(&version) != old.metadata.resource_version.as_ref() => Err(target.conflict(MODIFIED)),
+        _ => Ok(()),
+    }
+}
+
+/// What a client left out or can't change comes from the stored object.
+fn keep_identity(new: &mut Object, old: &Object) {
+    new.api_version.clone_from(&old.api_version);
+    new.kind.clone_from(&old.kind);
+    let (new, old) = (&mut new.metadata, &old.metadata);
+    new.name.clone_from(&old.name);
+    new.namespace.clone_from(&old.namespace);
+    new.uid.clone_from(&old.uid);
+    new.resource_version.clone_from(&old.resource_version);
+    new.generate_name.clone_from(&old.generate_name);
+    new.generation = old.generation;
+    new.self_link = None;
+    if new.creation_timestamp.is_none() {
+        new.creation_timestamp.clone_from(&old.creation_timestamp);
+    }
+    if new.deletion_timestamp.is_none() {
+        new.deletion_timestamp.clone_from(&old.deletion_timestamp);
+    }
+    if new.deletion_grace_period_seconds.is_none() {
+        new.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
+    }
+}

@@ -1,0 +1,88 @@
+//! A stored object: its JSON, encoded once, and beside it what selectors ask for, so that a list decodes nothing.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use minik_api::object::Object;
+use minik_api::selector::{Fields, Labels};
+
+use super::key::{Key, Revision};
+
+/// The selectable fields of an object of this resource, besides `metadata.name` and `metadata.namespace`.
+pub(crate) type Index = fn(resource: &str, object: &Object) -> Vec<(&'static str, String)>;
+
+/// An object as it is kept in memory and sent to clients.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    /// Where it is.
+    pub(crate) key: Key,
+    /// When it was last changed; also in the JSON, as `metadata.resourceVersion`.
+    pub(crate) revision: Revision,
+    /// The whole object.
+    pub(crate) json: Bytes,
+    labels: BTreeMap<String, String>,
+    fields: Box<[(&'static str, String)]>,
+}
+
+impl Stored {
+    /// Encodes an object, with this revision in its metadata.
+    pub(crate) fn encode(key: Key, revision: Revision, mut object: Object, index: Index) -> Self {
+        object.metadata.resource_version = Some(revision.to_string());
+        let json = serde_json::to_vec(&object)
+            .expect("an object has only string keys")
+            .into();
+        Self::of(key, revision, json, object, index)
+    }
+
+    /// What a dry run answers: as if it were stored.
+    pub(crate) fn unsaved(key: Key, object: &Object) -> Self {
+        Self {
+            key,
+            revision: Revision::default(),
+            json: serde_json::to_vec(object)
+                .expect("an object has only string keys")
+                .into(),
+            labels: BTreeMap::new(),
+            fields: Box::default(),
+        }
+    }
+
+    /// Takes an object as it was encoded before.
+    pub(crate) fn decode(key: Key, revision: Revision, json: Bytes, index: Index) -> Result<Self, serde_json::Error> {
+        let object = serde_json::from_slice(&json)?;
+        Ok(Self::of(key, revision, json, object, index))
+    }
+
+    fn of(key: Key, revision: Revision, json: Bytes, object: Object, index: Index) -> Self {
+        let fields = index(key.resource(), &object).into();
+        let labels = object.metadata.labels.unwrap_or_default();
+        Self {
+            key,
+            revision,
+            json,
+            labels,
+            fields,
+        }
+    }
+
+    /// The object.
+    pub(crate) fn object(&self) -> Object {
+        serde_json::from_slice(&self.json).expect("what is stored was encoded here or verified when it was loaded")
+    }
+
+    /// Whether selectors take it.
+    pub(crate) fn selected(&self, labels: &Labels, fields: &Fields) -> bool {
+        labels.matches(&self.labels) && fields.matches(|path| self.field(path))
+    }
+
+    fn field(&self, path: &str) -> String {
+        match path {
+            "metadata.name" => self.key.name().to_owned(),
+            "metadata.namespace" => self.key.namespace().to_owned(),
+            _ => {
+                let known = self.fields.iter().find(|(name, _)| *name == path);
+                known.map(|(_, text)| text.clone()).unwrap_or_default()
+            }
+        }
+    }
+}
