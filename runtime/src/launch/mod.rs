@@ -20,6 +20,7 @@ pub mod diagnose;
 pub mod parent;
 pub mod plan;
 pub mod report;
+pub mod rootfs_file;
 mod steps;
 
 pub use parent::{Launch, Stdio, exec, start};

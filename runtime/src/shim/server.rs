@@ -70,6 +70,8 @@ pub(super) struct Server {
     pub(super) sources: HashMap<Token, Source>,
     pub(super) connections: HashMap<Token, Connection>,
     pub(super) containers: BTreeMap<Key, Container>,
+    /// Never used before, so that nothing left of an earlier container can be taken for a later one's.
+    pub(super) next_key: Key,
     pub(super) launches: HashMap<Token, Launching>,
     pub(super) processes: HashMap<Pid, Who>,
     pub(super) cgroups: Box<dyn Driver>,
@@ -135,6 +137,7 @@ impl Server {
             sources,
             connections: HashMap::new(),
             containers: BTreeMap::new(),
+            next_key: 0,
             launches: HashMap::new(),
             cgroups,
             pod_cgroup,
