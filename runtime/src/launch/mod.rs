@@ -17,6 +17,7 @@
 
 mod child;
 pub mod diagnose;
+pub mod executable;
 pub mod parent;
 pub mod plan;
 pub mod report;

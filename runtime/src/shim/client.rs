@@ -3,7 +3,7 @@
 //! Each request has a connection of its own, so that a slow one holds up no other and an answer can't be another's.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -18,6 +18,7 @@ use super::Exit;
 use super::protocol::{
     ContainerState, Envelope, Fault, FaultKind, FrameError, Request, Response, ShimEvent, Streams, frame, take,
 };
+use crate::launch::executable::sealed;
 use crate::sys::{descriptors, terminal};
 
 /// What went wrong with a shim.
@@ -136,16 +137,21 @@ impl Exec {
 }
 
 impl Shim {
-    /// Starts `executable shim --sandbox DIRECTORY` and waits until it is ready.
+    /// Starts `executable shim --sandbox DIRECTORY` and waits until it is ready. What runs is a read-only view of the
+    /// executable, see [`crate::launch::executable`].
     ///
     /// # Errors
     /// It can't be started, or says why it doesn't come up.
     pub async fn spawn(executable: &Path, sandbox_dir: &Path) -> Result<Self, ShimError> {
-        Self::spawn_command(
-            Command::new(executable).arg("shim").arg("--sandbox").arg(sandbox_dir),
-            sandbox_dir,
-        )
-        .await
+        let failed = |source| ShimError::Spawn {
+            executable: executable.to_owned(),
+            source,
+        };
+        let sealed = sealed(executable).map_err(failed)?;
+        let view = format!("/proc/self/fd/{}", sealed.as_raw_fd());
+        let mut command = Command::new(view);
+        command.arg0(executable).arg("shim").arg("--sandbox").arg(sandbox_dir);
+        Self::spawn_command(&mut command, sandbox_dir).await
     }
 
     /// Starts a shim by a command of the caller's.

@@ -91,6 +91,8 @@ impl Server {
         let failed = |act| move |source: std::io::Error| SetUpError::System { act, source };
         let directory = config.sandbox_dir.clone();
         let spec = read_spec(&directory)?;
+        // Executed through a descriptor, it would else be called by the descriptor's number.
+        let _ = nix::sys::prctl::set_name(c"minikctl-shim");
         // A session of its own: the terminal that the daemon was started from doesn't reach it. Fails when it leads one.
         let _ = nix::unistd::setsid();
         let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
