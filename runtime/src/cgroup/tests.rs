@@ -192,3 +192,41 @@ fn a_limit_without_a_controller_is_noted() {
     let notes = driver.apply(&path, &resources).expect("nothing is refused");
     assert_eq!(notes, ["memory.max 4096 is not enforced: no memory controller here"]);
 }
+
+#[test]
+fn v2_says_which_devices_may_be_opened() {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").expect("readable");
+    let mount = hierarchy::parse(&text)
+        .into_iter()
+        .find(|hierarchy| hierarchy.version == 2)
+        .expect("a cgroup2 mount")
+        .mount;
+    let own = Own {
+        driver: Box::new(v2::V2::new(mount, Vec::new())),
+        parent: CgroupPath::parse(Path::new(&format!("/minik-test-{}-devices", std::process::id())))
+            .expect("a plain path"),
+    };
+    let path = own.child("a");
+    own.driver.create(&path).expect("create");
+    let resources: LinuxResources = serde_json::from_str(
+        r#"{"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":1,"minor":3,"access":"rw"},
+            {"allow":true,"type":"c","major":1,"minor":5,"access":"w"}]}"#,
+    )
+    .expect("valid");
+    assert_eq!(
+        own.driver.apply(&path, &resources).expect("apply"),
+        Vec::<String>::new()
+    );
+    let mut child = Command::new("sh")
+        .args([
+            "-c",
+            "read go; true </dev/null || exit 1; true >/dev/zero || exit 2; ! true </dev/zero || exit 3; ! true </dev/full",
+        ])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sh");
+    own.driver.add(&path, pid_of(&child)).expect("add");
+    drop(child.stdin.take());
+    assert_eq!(child.wait().expect("reaped").code(), Some(0));
+}
