@@ -121,12 +121,9 @@ fn an_out_of_memory_kill_is_told() {
         serde_json::from_str(r#"{"memory":{"limit":8388608,"swap":8388608}}"#).expect("valid");
     own.driver.apply(&path, &resources).expect("apply");
     assert_eq!(own.driver.oom_kills(&path), 0);
-    // It waits for a line before it grows, so that it grows where it was put.
+    // It waits before it grows, so that it grows where it was put; one process, so that none is left when it is reaped.
     let mut hungry = Command::new("sh")
-        .args([
-            "-c",
-            "read go; x=$(head -c 67108864 /dev/zero | tr '\\0' x); echo ${#x}",
-        ])
+        .args(["-c", "read go; exec dd if=/dev/zero of=/dev/null bs=67108864 count=1"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
