@@ -151,3 +151,44 @@ fn containers_see_what_the_host_has() {
         ),
     }
 }
+
+/// A hybrid host's v2 side takes cgroups too, if often without controllers: enough to prove how processes get in and out.
+#[test]
+fn v2_takes_processes_at_birth_and_kills_at_once() {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").expect("readable");
+    let mount = hierarchy::parse(&text)
+        .into_iter()
+        .find(|hierarchy| hierarchy.version == 2)
+        .expect("a cgroup2 mount")
+        .mount;
+    let own = Own {
+        driver: Box::new(v2::V2::new(mount, Vec::new())),
+        parent: CgroupPath::parse(Path::new(&format!("/minik-test-{}-v2", std::process::id()))).expect("a plain path"),
+    };
+    let (first, second) = (own.child("a"), own.child("b/c"));
+    own.driver.create(&first).expect("create");
+    own.driver.create(&second).expect("create");
+    assert!(own.driver.entry(&first).expect("entry").born_in.is_some());
+    let mut children = [sleeper(), sleeper()];
+    own.driver.add(&first, pid_of(&children[0])).expect("add");
+    own.driver.add(&second, pid_of(&children[1])).expect("add");
+    assert_eq!(own.driver.processes(&own.parent).expect("listed").len(), 2);
+    own.driver.kill(&own.parent).expect("kill");
+    for child in &mut children {
+        let status = child.wait().expect("reaped");
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    }
+    own.driver.remove(&own.parent).expect("remove");
+    assert!(own.driver.stats(&first).is_err());
+}
+
+#[test]
+fn a_limit_without_a_controller_is_noted() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let driver = v2::V2::new(directory.path().to_owned(), Vec::new());
+    let resources: LinuxResources =
+        serde_json::from_str(r#"{"memory":{"limit":4096},"pids":{"limit":-1}}"#).expect("valid");
+    let path = CgroupPath::parse(Path::new("/a")).expect("a plain path");
+    let notes = driver.apply(&path, &resources).expect("nothing is refused");
+    assert_eq!(notes, ["memory.max 4096 is not enforced: no memory controller here"]);
+}
