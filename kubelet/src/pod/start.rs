@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::objects;
 use crate::recorder::Severity;
 use crate::spec::{container as config, env, references, security};
-use crate::volumes::mounts;
+use crate::volumes::{files, mounts};
 
 /// What is to be started, and in what.
 pub(crate) struct Start<'a> {
