@@ -79,6 +79,10 @@ async fn is_running(shared: &Shared, container_id: &str) -> bool {
     status.is_ok_and(|status| status.state() == minik_api::cri::ContainerState::ContainerRunning)
 }
 
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe, and unsafe code is the runtime's alone; the descriptor is owned here"
+)]
 /// Tells of changes of the file, and of files that come and go beside it.
 fn changes(path: &Path) -> io::Result<AsyncFd<Watch>> {
     let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
