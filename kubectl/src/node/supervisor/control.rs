@@ -28,7 +28,7 @@ pub(in crate::node) enum Request {
 /// What the supervisor answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::node) enum Message {
-    Status(Status),
+    Status(Box<Status>),
     Phase(Phase),
     Stopped,
 }
@@ -128,7 +128,7 @@ pub(in crate::node) async fn status(socket: &Path) -> io::Result<Option<Status>>
     };
     while let Some(message) = connection.next().await? {
         if let Message::Status(status) = message {
-            return Ok(Some(status));
+            return Ok(Some(*status));
         }
     }
     Ok(None)

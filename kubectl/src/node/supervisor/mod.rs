@@ -168,7 +168,7 @@ fn lock(instance: &Instance) -> Result<Flock<std::fs::File>, SupervisorError> {
 }
 
 fn far_away() -> Instant {
-    Instant::now() + Duration::from_hours(24)
+    Instant::now() + Duration::from_secs(86_400)
 }
 
 impl Supervisor {
@@ -210,7 +210,7 @@ impl Supervisor {
                 }
             }
             Input::Client(control::Request::Status, answer) => {
-                let _ = answer.send(Message::Status(self.status()));
+                let _ = answer.send(Message::Status(Box::new(self.status())));
             }
             Input::Client(control::Request::Follow, answer) => self.follow(answer),
             Input::Client(control::Request::Stop, answer) => {
