@@ -1,6 +1,9 @@
 //! `minikctl`: the one executable. The client verbs are kubectl's; the node's verbs and programs join them here.
 
-#![allow(unreachable_pub, reason = "an executable has no outside that could reach anything; pub says what a module offers")]
+#![allow(
+    unreachable_pub,
+    reason = "an executable has no outside that could reach anything; pub says what a module offers"
+)]
 
 mod apply;
 mod cli;
