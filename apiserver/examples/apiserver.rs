@@ -64,7 +64,11 @@ fn make_credentials(directory: &Path, port: u16) {
              users: [{{name: try, user: {{client-certificate: {here}/{user}.crt, client-key: {here}/{user}.key}}}}]\n\
              contexts: [{{name: try, context: {{cluster: try, user: try}}}}]\n"
         );
-        let name = if user == "admin" { "kubeconfig".to_owned() } else { format!("kubeconfig.{user}") };
+        let name = if user == "admin" {
+            "kubeconfig".to_owned()
+        } else {
+            format!("kubeconfig.{user}")
+        };
         fs::write(directory.join(name), text).unwrap();
     }
 }

@@ -110,12 +110,20 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let stop = CancellationToken::new();
     // Before anything is acknowledged: a stop at any time has to end in a snapshot.
     let mut signals = Signals::new().map_err(Error::Signal)?;
-    let tls = tls_config(&config.tls_cert_file, &config.tls_private_key_file, &config.client_ca_file)?;
+    let tls = tls_config(
+        &config.tls_cert_file,
+        &config.tls_private_key_file,
+        &config.client_ca_file,
+    )?;
     let kubelet = KubeletClient::new(&KubeletFiles {
-        identity: config.kubelet_client_certificate.as_ref().zip(config.kubelet_client_key.as_ref()),
+        identity: config
+            .kubelet_client_certificate
+            .as_ref()
+            .zip(config.kubelet_client_key.as_ref()),
         authority: config.kubelet_certificate_authority.as_deref(),
     })?;
-    let (store, writer) = Store::open(&config.data_dir, registry::index).map_err(|source| open_error(&config, source))?;
+    let (store, writer) =
+        Store::open(&config.data_dir, registry::index).map_err(|source| open_error(&config, source))?;
     let registry = Registry::new(store.clone());
     registry.create_initial_namespaces().await.map_err(Error::Bootstrap)?;
     let server = Server::bind(&config.bind_address, config.port, tls).await?;

@@ -51,7 +51,10 @@ fn document_of(group: &str) -> Value {
     let mut paths = Map::new();
     for kind in kinds::all().iter().filter(|kind| group_path(kind) == group) {
         let namespace = kind.namespaced.then_some("{namespace}");
-        paths.insert(path::object(kind, namespace, "{name}"), json!({"patch": operation(kind)}));
+        paths.insert(
+            path::object(kind, namespace, "{name}"),
+            json!({"patch": operation(kind)}),
+        );
     }
     json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": super::GIT_VERSION}, "paths": paths,
         "components": {"schemas": {}}})

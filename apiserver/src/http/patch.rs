@@ -33,16 +33,28 @@ pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Res
         warnings = complaints;
         Ok(object)
     };
-    let updated = api.registry.update(call.target(), part, call.write_options(), patched).await?;
+    let updated = api
+        .registry
+        .update(call.target(), part, call.write_options(), patched)
+        .await?;
     warnings.extend(body::advice(kind, &updated));
     respond::object(&call, StatusCode::OK, &updated, &warnings)
 }
 
 /// Which of the media types the patch has.
 fn media_type(call: &Call) -> Result<usize, Status> {
-    let header = call.parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let given = header.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    READ.iter().position(|known| *known == given).ok_or_else(|| Status::unsupported_media_type(&READ))
+    let header = call
+        .parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let given = header
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default()
+        .trim();
+    READ.iter()
+        .position(|known| *known == given)
+        .ok_or_else(|| Status::unsupported_media_type(&READ))
 }
 
 fn interim(mut document: serde_json::Value, patch: &[u8], json: bool) -> Result<serde_json::Value, Status> {
