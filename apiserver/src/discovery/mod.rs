@@ -3,6 +3,7 @@
 
 mod aggregated;
 mod openapi;
+mod openapi_v2;
 
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ use minik_api::object::Object;
 use minik_api::status::Status;
 
 use super::{Api, Call, body, respond};
+use crate::patch;
 use crate::registry::Part;
 
 const READ: [&str; 3] = [
@@ -25,9 +26,9 @@ pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Res
     let patched = |old: &Object| {
         let document = old.to_value();
         let value = match media_type {
-            0 => interim(document, &patch, true),
-            1 => interim(document, &patch, false),
-            _ => Err(Status::unsupported_media_type(&READ[..2])),
+            0 => patch::json(&document, &patch),
+            1 => patch::merge(&document, &patch),
+            _ => patch::strategic(kind, &document, &patch),
         }?;
         let (object, complaints) = body::decode(kind, value, validation)?;
         warnings = complaints;
@@ -55,16 +56,4 @@ fn media_type(call: &Call) -> Result<usize, Status> {
     READ.iter()
         .position(|known| *known == given)
         .ok_or_else(|| Status::unsupported_media_type(&READ))
-}
-
-fn interim(mut document: serde_json::Value, patch: &[u8], json: bool) -> Result<serde_json::Value, Status> {
-    let wrong = |error: &dyn std::fmt::Display| Status::bad_request(format!("error decoding patch: {error}"));
-    if json {
-        let patch: json_patch::Patch = serde_json::from_slice(patch).map_err(|error| wrong(&error))?;
-        json_patch::patch(&mut document, &patch).map_err(|error| wrong(&error))?;
-    } else {
-        let patch = serde_json::from_slice(patch).map_err(|error| wrong(&error))?;
-        json_patch::merge(&mut document, &patch);
-    }
-    Ok(document)
 }

@@ -3,6 +3,9 @@
 //! Small on purpose, so that another log (redb, etcd) can take sled's place; each passes the one behaviour suite in
 //! `backend/suite.rs`.
 
+#[cfg(test)]
+pub(super) mod suite;
+
 use std::io;
 use std::path::PathBuf;
 

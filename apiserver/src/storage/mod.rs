@@ -21,6 +21,9 @@ mod stored;
 mod witness;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

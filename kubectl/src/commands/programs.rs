@@ -26,6 +26,8 @@ pub enum Program {
     Apiserver(With<minik_apiserver::Config>),
     /// Decide which node each pod runs on (a program of the node)
     Scheduler(With<minik_scheduler::Config>),
+    /// Run the pods that are bound to this node (a program of the node)
+    Kubelet(With<minik_kubelet::Config>),
     /// Pull images and run containers, by the Container Runtime Interface (a program of the node)
     Runtime(With<minik_runtime::Config>),
     /// Own one pod's namespaces and containers (started by the runtime)
@@ -82,6 +84,11 @@ impl Program {
             Self::Apiserver(With { config, logs }) => {
                 begin("apiserver", logs)?;
                 single_threaded()?.block_on(minik_apiserver::run(config))?;
+                Ok(true)
+            }
+            Self::Kubelet(With { config, logs }) => {
+                begin("kubelet", logs)?;
+                single_threaded()?.block_on(minik_kubelet::run(config))?;
                 Ok(true)
             }
             Self::Runtime(With { config, logs }) => {

@@ -64,6 +64,10 @@ enum SessionError {
         sandbox_id: String,
         source: ShimError,
     },
+    #[error(
+        "failed to connect to localhost:{port} inside of the pod: {source}; check that a process there listens on this port"
+    )]
+    Refused { port: u16, source: io::Error },
     #[error("make a pipe: {0}")]
     Pipe(#[from] io::Error),
 }
@@ -240,7 +244,13 @@ async fn connect(daemon: Arc<Daemon>, sandbox_id: String, port: u16) -> Result<T
         sandbox_id,
         source,
     })?;
-    Ok(TcpStream::from_std(StdTcpStream::from(socket))?)
+    let stream = TcpStream::from_std(StdTcpStream::from(socket))?;
+    // It may still be connecting.
+    stream.writable().await?;
+    match stream.take_error()? {
+        None => Ok(stream),
+        Some(source) => Err(SessionError::Refused { port, source }),
+    }
 }
 
 async fn write_input(typed: Option<mpsc::Receiver<Bytes>>, writer: Option<pipe::Sender>) {

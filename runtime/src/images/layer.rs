@@ -51,7 +51,7 @@ pub(super) enum LayerFailure {
     DiffId(Digest),
 }
 
-enum Piece {
+pub(super) enum Piece {
     Data(Bytes),
     End,
 }
@@ -67,13 +67,8 @@ pub(super) async fn download(
     let (sender, receiver) = mpsc::channel(PIECES);
     let plan = layer.clone();
     let worker = tokio::task::spawn_blocking(move || {
-        let input = ChannelReader {
-            receiver,
-            piece: Bytes::new(),
-            ended: false,
-        };
         let ingest = destination.content.begin().map_err(LayerFailure::Store)?;
-        consume(input, Some(ingest), &plan, &destination)
+        consume(ChannelReader::new(receiver), Some(ingest), &plan, &destination)
     });
     // A worker that fails hangs up; what it says is the reason then, not the broken channel.
     while let Some(piece) = blob.next().await? {
@@ -148,7 +143,7 @@ fn consume(
 }
 
 /// By its first bytes, as docker and containerd do: media types of old images are wrong often enough.
-fn decompressed<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub(super) fn decompressed<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
     let first = input.fill_buf()?;
     Ok(if first.starts_with(&[0x1f, 0x8b]) {
@@ -182,10 +177,20 @@ impl<R: Read> Read for Tee<R> {
 }
 
 /// The channel's receiving end as a reader. A sender that hangs up before the end is an error: half a layer may look whole.
-struct ChannelReader {
+pub(super) struct ChannelReader {
     receiver: mpsc::Receiver<Piece>,
     piece: Bytes,
     ended: bool,
+}
+
+impl ChannelReader {
+    pub(super) fn new(receiver: mpsc::Receiver<Piece>) -> Self {
+        Self {
+            receiver,
+            piece: Bytes::new(),
+            ended: false,
+        }
+    }
 }
 
 impl Read for ChannelReader {

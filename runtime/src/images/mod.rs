@@ -19,6 +19,7 @@ mod catalogue;
 pub(crate) mod content;
 pub mod digest;
 pub mod error;
+mod import;
 mod layer;
 mod locks;
 pub(crate) mod manifest;
@@ -27,6 +28,7 @@ pub(crate) mod progress;
 mod pull;
 pub mod reference;
 pub mod registry;
+mod service;
 pub mod unpack;
 
 use std::collections::{HashMap, HashSet};
@@ -45,12 +47,14 @@ use catalogue::{Catalogue, Removal};
 use content::Content;
 use digest::ChainId;
 pub use error::PullError;
+pub use import::{ImportError, SpoolError};
 use layer::Destination;
 use locks::Locks;
 use platform::Platform;
 use progress::Board;
 use reference::Reference;
 use registry::{Clients, Credentials, Registries};
+pub use service::ImagesService;
 
 /// All images of one data directory. Cheap to clone; all clones are the same.
 #[derive(Clone, Debug)]
@@ -280,3 +284,6 @@ impl Images {
         collected.await.expect("collecting doesn't panic")
     }
 }
+
+#[cfg(test)]
+mod tests;

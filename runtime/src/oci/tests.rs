@@ -117,7 +117,7 @@ fn command_and_args_replace_entrypoint_and_cmd() {
     }
     let mut case = Case::new();
     case.image.set_config(None);
-    assert_eq!(case.spec().unwrap_err(), SpecError::NoCommand);
+    assert_eq!(case.spec().expect_err("refused"), SpecError::NoCommand);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn capabilities_are_added_and_dropped() {
         ..Default::default()
     });
     assert_eq!(
-        case.spec().unwrap_err(),
+        case.spec().expect_err("refused"),
         SpecError::UnknownCapability("NET_ROOT".to_owned())
     );
 }

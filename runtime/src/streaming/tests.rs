@@ -146,7 +146,15 @@ fn binary(channel: u8, data: &[u8]) -> Message {
 async fn collect(socket: &mut WebSocketStream<TcpStream>) -> Vec<(u8, Vec<u8>)> {
     let mut channels: Vec<(u8, Vec<u8>)> = Vec::new();
     while let Some(Ok(message)) = socket.next().await {
-        let Message::Binary(data) = message else { continue };
+        let data = match message {
+            Message::Binary(data) => data,
+            Message::Close(frame) => {
+                // kubectl takes any other end for a broken connection.
+                assert_eq!(frame.map(|frame| u16::from(frame.code)), Some(1000));
+                continue;
+            }
+            _ => continue,
+        };
         match channels.iter_mut().find(|(channel, _)| *channel == data[0]) {
             Some((_, bytes)) => bytes.extend(&data[1..]),
             None => channels.push((data[0], data[1..].to_vec())),

@@ -16,6 +16,7 @@ use super::Backend;
 use super::session::{self, ClientStreams, Output, Session};
 use super::spdy_command::last_size;
 use super::status::status;
+use super::tunnel::goodbye;
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -46,7 +47,7 @@ where
         sent?;
         sink.send(message(ERROR, status(&outcome).to_string().as_bytes()))
             .await?;
-        sink.send(Message::Close(None)).await
+        sink.send(goodbye()).await
     };
     tokio::select! {
         // The client is gone: the session is dropped, and with it the process's pipes or terminal.

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::Backend;
 use super::ports::forward;
+use super::tunnel::goodbye;
 
 const QUEUE_LENGTH: usize = 16;
 
@@ -70,7 +71,7 @@ where
         while let Some(message) = queue.recv().await {
             sink.send(message).await?;
         }
-        sink.send(Message::Close(None)).await
+        sink.send(goodbye()).await
     };
     tokio::select! {
         () = reading => return Ok(()),

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Test;
 use super::pod::Pod;
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     (
         "a_container_is_in_its_own_namespaces_and_cgroup",
         a_container_is_in_its_own_namespaces_and_cgroup,

@@ -81,6 +81,9 @@ fn append(tar: &mut Builder<Vec<u8>>, path: &str, kind: EntryType, mode: u32, da
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     header.set_size(data.len() as u64);
     let appended = match link {
         Some(target) => tar.append_link(&mut header, path, target),

@@ -105,6 +105,11 @@ impl Node {
         let mut text = [0; 64];
         let length = ready.recv(&mut text).expect("the runtime says that it is ready");
         assert_eq!(&text[..length], b"READY=1");
+        let channel = channel(self.directory.path());
+        (self.runtime, self.images) = (
+            RuntimeServiceClient::new(channel.clone()),
+            ImageServiceClient::new(channel),
+        );
     }
 
     /// Ends the process as a crash would.
@@ -133,6 +138,7 @@ impl Node {
     /// No interface, route, mount, cgroup or process of this instance.
     pub fn assert_nothing_left(&self) {
         self.assert_no_pods_left();
+        assert_eq!(self.cgroups(), [PathBuf::new(); 0], "cgroups");
         assert_eq!(routes().lines().count(), 1, "routes: {}", routes());
         assert!(!self.path("state").exists(), "the state directory is gone");
     }
@@ -144,11 +150,12 @@ impl Node {
         let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
         let ours: Vec<&str> = mounts.lines().filter(|line| line.contains(directory)).collect();
         assert_eq!(ours, [""; 0], "mounts");
-        assert_eq!(
-            cgroups(Path::new("/sys/fs/cgroup"), &self.name),
-            [PathBuf::new(); 0],
-            "cgroups"
-        );
+        let pods = self
+            .cgroups()
+            .iter()
+            .flat_map(|cgroup| directories(cgroup))
+            .collect::<Vec<_>>();
+        assert_eq!(pods, [PathBuf::new(); 0], "cgroups of pods");
         assert_eq!(processes(&format!("{directory}/state/sandboxes")), [0; 0], "shims");
     }
 
@@ -158,6 +165,16 @@ impl Node {
 
     pub fn pid(&self) -> u32 {
         self.process.as_ref().expect("the runtime runs").id()
+    }
+
+    /// The instance's cgroup, in each hierarchy.
+    fn cgroups(&self) -> Vec<PathBuf> {
+        let root = Path::new("/sys/fs/cgroup");
+        let hierarchies = std::iter::once(root.to_owned()).chain(directories(root));
+        hierarchies
+            .map(|hierarchy| hierarchy.join(&self.name))
+            .filter(|path| path.exists())
+            .collect()
     }
 
     fn command(&self, what: &str) -> Command {
@@ -378,20 +395,12 @@ fn interfaces() -> Vec<String> {
     names.collect()
 }
 
-fn cgroups(directory: &Path, name: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    for path in entries
+fn directories(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .map(|entry| entry.path())
-    {
-        if path.file_name().is_some_and(|file| file == name) {
-            found.push(path);
-        } else {
-            found.extend(cgroups(&path, name));
-        }
-    }
-    found
+        .collect()
 }
 
 /// Processes whose command line names something.
