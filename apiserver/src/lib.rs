@@ -28,7 +28,6 @@ use std::time::Duration;
 
 use minik_api::notify;
 use minik_api::status::Status;
-use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -95,6 +94,9 @@ pub enum Error {
     /// What everything relies on can't be created.
     #[error("can't create the initial namespaces")]
     Bootstrap(#[source] Status),
+    /// The disk failed under the store.
+    #[error("the store can't be written to any more; start the API server again")]
+    StoreFailed,
     /// Signals.
     #[error("can't wait for signals")]
     Signal(#[source] io::Error),
@@ -138,16 +140,20 @@ pub async fn run(config: Config) -> Result<(), Error> {
     notify::ready().map_err(Error::Notify)?;
     tracing::info!(port = config.port, revision = store.revision().0, "serving");
     let serving = server.serve(router(api), stop.clone());
-    tokio::join!(serving, async {
-        signals.next().await;
+    let ((), failed) = tokio::join!(serving, async {
+        let failed = tokio::select! {
+            () = signals.next() => false,
+            () = writer.failed() => true,
+        };
         tracing::info!("stopping");
         stop.cancel();
+        failed
     });
     tending.abort();
     snapshots.abort();
     write_snapshot(store, config.data_dir).await;
     writer.join().await;
-    Ok(())
+    if failed { Err(Error::StoreFailed) } else { Ok(()) }
 }
 
 fn open_error(config: &Config, source: OpenError) -> Error {
