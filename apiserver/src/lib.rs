@@ -6,8 +6,6 @@
 //! ```
 //! `docs/flow.md` follows one `apply` through it.
 
-#![allow(dead_code, reason = "the rooms are joined by the registry")]
-
 mod admission;
 mod auth;
 mod decode;
