@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         kubelet_client_certificate: None,
         kubelet_client_key: None,
         kubelet_certificate_authority: None,
-        service_cidr: "10.96.0.0/16".to_owned(),
+        service_cidr: "10.96.0.0/16".parse()?,
     };
     Ok(minik_apiserver::run(config).await?)
 }

@@ -35,6 +35,7 @@ use crate::storage::{OpenError, Store};
 use crate::subresources::kubelet::{KubeletClient, KubeletFiles};
 
 pub use crate::http::ServeError;
+pub use crate::registry::{InvalidRange, ServiceRange};
 
 /// How often a snapshot is written when something has changed.
 const SNAPSHOT: Duration = Duration::from_secs(600);
@@ -71,7 +72,7 @@ pub struct Config {
     pub kubelet_certificate_authority: Option<PathBuf>,
     /// Addresses for services
     #[arg(long, default_value = "10.96.0.0/16")]
-    pub service_cidr: String,
+    pub service_cidr: ServiceRange,
 }
 
 /// Why the API server doesn't serve.
@@ -90,7 +91,7 @@ pub enum Error {
     #[error("can't serve")]
     Serve(#[from] ServeError),
     /// What everything relies on can't be created.
-    #[error("can't create the initial namespaces")]
+    #[error("can't create the initial namespaces and services")]
     Bootstrap(#[source] Status),
     /// The disk failed under the store.
     #[error("the store can't be written to any more; start the API server again")]
@@ -125,8 +126,11 @@ pub async fn run(config: Config) -> Result<(), Error> {
     })?;
     let (store, writer) =
         Store::open(&config.data_dir, registry::index).map_err(|source| open_error(&config, source))?;
-    let registry = Registry::new(store.clone());
-    registry.create_initial_namespaces().await.map_err(Error::Bootstrap)?;
+    let registry = Registry::new(store.clone(), config.service_cidr);
+    registry
+        .create_initial_objects(config.port)
+        .await
+        .map_err(Error::Bootstrap)?;
     let server = Server::bind(&config.bind_address, config.port, tls).await?;
     let tending = tokio::spawn(registry.clone().tend_namespaces());
     let snapshots = tokio::spawn(write_snapshots(store.clone(), config.data_dir.clone()));

@@ -38,8 +38,7 @@ impl Reserve {
         }
         if large > 0 {
             let free = fstatvfs(log)?;
-            // The type of these counts differs between platforms.
-            let free = u64::from(free.blocks_available()) * u64::from(free.fragment_size());
+            let free = free.blocks_available() * free.fragment_size();
             if free < large + FREE {
                 return Err(Errno::ENOSPC.into());
             }
