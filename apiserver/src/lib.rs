@@ -107,11 +107,19 @@ pub enum Error {
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When the store doesn't open, a certificate is no good or an address is taken.
+/// When the store doesn't open, a certificate is no good or an address is taken; or when the disk fails under the store.
 pub async fn run(config: Config) -> Result<(), Error> {
-    let stop = CancellationToken::new();
     // Before anything is acknowledged: a stop at any time has to end in a snapshot.
     let mut signals = Signals::new().map_err(Error::Signal)?;
+    run_until(config, async move { signals.next().await }).await
+}
+
+/// Serves until `stopped` is done.
+///
+/// # Errors
+/// Those of [`run`].
+pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Result<(), Error> {
+    let stop = CancellationToken::new();
     let tls = tls_config(
         &config.tls_cert_file,
         &config.tls_private_key_file,
@@ -144,7 +152,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let serving = server.serve(router(api), stop.clone());
     let ((), failed) = tokio::join!(serving, async {
         let failed = tokio::select! {
-            () = signals.next() => false,
+            () = stopped => false,
             () = writer.failed() => true,
         };
         tracing::info!("stopping");
