@@ -11,5 +11,5 @@ pub mod run;
 pub mod vm;
 pub mod world;
 
-pub use run::{Output, Run};
+pub use run::{Output, Run, Running};
 pub use world::World;

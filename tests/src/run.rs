@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A command about to be run; at most a minute unless said otherwise.
 #[derive(Debug)]
@@ -114,10 +115,51 @@ impl Run {
         output.stderr
     }
 
-    /// The command itself, for those that run beside the test.
+    /// Starts it beside the test; what it prints is read line by line.
+    ///
+    /// # Panics
+    /// When it doesn't start.
     #[must_use]
-    pub fn into_command(self) -> Command {
-        self.command
+    pub fn start(mut self) -> Running {
+        let mut child = self
+            .command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("coreutils' timeout runs");
+        let stdout = child.stdout.take().expect("it is piped");
+        Running {
+            child,
+            lines: BufReader::new(stdout).lines(),
+            shown: self.shown,
+        }
+    }
+}
+
+/// A command that runs beside the test; it is ended when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    shown: String,
+}
+
+impl Running {
+    /// The next line that it prints; waits for it.
+    ///
+    /// # Panics
+    /// When it ends before.
+    pub fn line(&mut self) -> String {
+        let line = self.lines.next().unwrap_or_else(|| panic!("`{}` ended", self.shown));
+        line.expect("it prints text")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // `timeout` passes SIGTERM on; both have ended already if this fails.
+        let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let _ = self.child.wait();
     }
 }
 

@@ -1,8 +1,7 @@
 //! What README shows as daily use, with minikctl.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Stdio;
 
 use serde_json::json;
 
@@ -86,17 +85,11 @@ fn logs_are_followed_as_they_come() {
         "volumes": [{"name": "shared", "emptyDir": {}}]}}),
     ));
     world.wait("pod/talk", "jsonpath={.status.phase}=Running");
-    let mut follow = world.minikctl(["logs", "-f", "talk"]).into_command();
-    let mut follow = follow.stdout(Stdio::piped()).spawn().expect("minikctl runs");
+    let mut follow = world.minikctl(["logs", "-f", "talk"]).start();
     let _ = world
         .minikctl(["exec", "talk", "--", "sh", "-c", "echo now > /shared/go"])
         .ok();
-    let mut line = String::new();
-    let stdout = follow.stdout.take().expect("it is piped");
-    BufReader::new(stdout).read_line(&mut line).expect("a line comes");
-    assert_eq!(line, "heard\n");
-    follow.kill().expect("it still follows");
-    follow.wait().expect("it has ended");
+    assert_eq!(follow.line(), "heard");
 }
 
 #[test]
@@ -138,19 +131,11 @@ fn a_port_is_forwarded() {
     let world = node();
     world.apply(&pod("web", WEB, json!({})));
     world.wait("pod/web", "condition=Ready");
-    let mut forward = world.minikctl(["port-forward", "pod/web", "18080:80"]).into_command();
-    let mut forward = forward.stdout(Stdio::piped()).spawn().expect("minikctl runs");
-    let mut told = String::new();
-    let stdout = forward.stdout.take().expect("it is piped");
-    BufReader::new(stdout)
-        .read_line(&mut told)
-        .expect("it says where it listens");
-    assert_eq!(told, "Forwarding from 127.0.0.1:18080 -> 80\n");
+    let mut forward = world.minikctl(["port-forward", "pod/web", "18080:80"]).start();
+    assert_eq!(forward.line(), "Forwarding from 127.0.0.1:18080 -> 80");
     for _ in 0..3 {
         assert!(page("127.0.0.1:18080").ends_with("hello from a pod\n"));
     }
-    forward.kill().expect("it still forwards");
-    forward.wait().expect("it has ended");
 }
 
 #[test]
@@ -164,7 +149,7 @@ fn a_pod_is_reached_by_its_address_and_by_its_host_port() {
     assert!(page("127.0.0.1:18081").ends_with("hello from a pod\n"));
 }
 
-fn page(address: &str) -> String {
+pub(crate) fn page(address: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}"));
     stream
         .write_all(b"GET / HTTP/1.0\r\n\r\n")

@@ -1,13 +1,11 @@
 //! The real kubectls, oldest to newest, do their daily verbs on our API.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::Stdio;
 
 use minik_tests::{World, executable};
 use serde_json::json;
 
+use crate::daily::page;
 use crate::{node, pod};
 
 #[test]
@@ -85,50 +83,24 @@ fn daily(world: &World, kubectl: &Path, name: &str, port: u16) {
 fn forward(world: &World, kubectl: &Path, name: &str, port: u16) {
     let mut forward = world
         .kubectl(kubectl, ["port-forward", &format!("pod/{name}"), &format!("{port}:80")])
-        .into_command()
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("kubectl runs");
-    let mut told = String::new();
-    let stdout = forward.stdout.take().expect("it is piped");
-    BufReader::new(stdout)
-        .read_line(&mut told)
-        .expect("it says where it listens");
-    assert_eq!(told, format!("Forwarding from 127.0.0.1:{port} -> 80\n"));
+        .start();
+    assert_eq!(forward.line(), format!("Forwarding from 127.0.0.1:{port} -> 80"));
     for _ in 0..2 {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-        stream
-            .write_all(b"GET / HTTP/1.0\r\n\r\n")
-            .expect("the request is sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the answer comes");
+        let answer = page(&format!("127.0.0.1:{port}"));
         assert!(
             answer.ends_with("hello from a pod\n"),
             "{}: {answer}",
             kubectl.display()
         );
     }
-    forward.kill().expect("it still forwards");
-    forward.wait().expect("it has ended");
 }
 
 /// `get -w` shows the deletion as it happens.
 fn watched(world: &World, kubectl: &Path, name: &str) {
-    let mut watch = world
-        .kubectl(
-            kubectl,
-            ["get", "pod", name, "-w", "--no-headers", "--output-watch-events"],
-        )
-        .into_command()
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("kubectl runs");
-    let mut lines = BufReader::new(watch.stdout.take().expect("it is piped")).lines();
-    let first = lines.next().expect("the pod is shown").expect("text");
+    let arguments = ["get", "pod", name, "-w", "--no-headers", "--output-watch-events"];
+    let mut watch = world.kubectl(kubectl, arguments).start();
+    let first = watch.line();
     assert!(first.starts_with("ADDED"), "{first}");
     let _ = world.kubectl(kubectl, ["delete", "pod", name, "--wait=true"]).ok();
-    let deleted = lines.map_while(Result::ok).find(|line| line.starts_with("DELETED"));
-    assert!(deleted.is_some(), "{}: the deletion was not shown", kubectl.display());
-    watch.kill().expect("it still watches");
-    watch.wait().expect("it has ended");
+    while !watch.line().starts_with("DELETED") {}
 }
