@@ -121,12 +121,9 @@ fn an_out_of_memory_kill_is_told() {
         serde_json::from_str(r#"{"memory":{"limit":8388608,"swap":8388608}}"#).expect("valid");
     own.driver.apply(&path, &resources).expect("apply");
     assert_eq!(own.driver.oom_kills(&path), 0);
-    // It waits for a line before it grows, so that it grows where it was put.
+    // It waits before it grows, so that it grows where it was put; one process, so that none is left when it is reaped.
     let mut hungry = Command::new("sh")
-        .args([
-            "-c",
-            "read go; x=$(head -c 67108864 /dev/zero | tr '\\0' x); echo ${#x}",
-        ])
+        .args(["-c", "read go; exec dd if=/dev/zero of=/dev/null bs=67108864 count=1"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -191,4 +188,42 @@ fn a_limit_without_a_controller_is_noted() {
     let path = CgroupPath::parse(Path::new("/a")).expect("a plain path");
     let notes = driver.apply(&path, &resources).expect("nothing is refused");
     assert_eq!(notes, ["memory.max 4096 is not enforced: no memory controller here"]);
+}
+
+#[test]
+fn v2_says_which_devices_may_be_opened() {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").expect("readable");
+    let mount = hierarchy::parse(&text)
+        .into_iter()
+        .find(|hierarchy| hierarchy.version == 2)
+        .expect("a cgroup2 mount")
+        .mount;
+    let own = Own {
+        driver: Box::new(v2::V2::new(mount, Vec::new())),
+        parent: CgroupPath::parse(Path::new(&format!("/minik-test-{}-devices", std::process::id())))
+            .expect("a plain path"),
+    };
+    let path = own.child("a");
+    own.driver.create(&path).expect("create");
+    let resources: LinuxResources = serde_json::from_str(
+        r#"{"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":1,"minor":3,"access":"rw"},
+            {"allow":true,"type":"c","major":1,"minor":5,"access":"w"}]}"#,
+    )
+    .expect("valid");
+    assert_eq!(
+        own.driver.apply(&path, &resources).expect("apply"),
+        Vec::<String>::new()
+    );
+    let mut child = Command::new("sh")
+        .args([
+            "-c",
+            "read go; true </dev/null || exit 1; true >/dev/zero || exit 2; ! true </dev/zero || exit 3; ! true </dev/full",
+        ])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sh");
+    own.driver.add(&path, pid_of(&child)).expect("add");
+    drop(child.stdin.take());
+    assert_eq!(child.wait().expect("reaped").code(), Some(0));
 }

@@ -51,7 +51,7 @@ pub struct HostCapabilities {
     pub seccomp: bool,
     /// Capabilities that this host's root has: bit n is number n.
     pub capabilities: u64,
-    /// Whether a cgroup can say which devices may be opened (v1 `devices`). Where it can't, CAP_MKNOD is not a default.
+    /// Whether a cgroup can say which devices may be opened. Where it can't, CAP_MKNOD is not a default.
     pub device_control: bool,
     /// The host's devices, for privileged containers.
     pub devices: Vec<LinuxDevice>,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::sys::epoll::{EpollFlags, EpollTimeout};
@@ -27,6 +27,8 @@ use crate::sys::clone::Cloned;
 pub(super) enum SetUpError {
     #[error("read {path}: {source}")]
     Spec { path: PathBuf, source: std::io::Error },
+    #[error("{0} is served by a running shim")]
+    Served(PathBuf),
     #[error("{act}: {source}")]
     System { act: &'static str, source: std::io::Error },
     #[error(transparent)]
@@ -85,9 +87,24 @@ impl Server {
     /// Everything that can fail before the pod is there; the listening sockets of the host come before its network
     /// namespace is left.
     pub(super) fn set_up(config: &ShimConfig) -> Result<Self, SetUpError> {
+        let directory = &config.sandbox_dir;
+        if std::os::unix::net::UnixStream::connect(directory.join("shim.sock")).is_ok() {
+            return Err(SetUpError::Served(directory.clone()));
+        }
+        let spec = read_spec(directory)?;
+        let pod_cgroup = spec.cgroup_parent.as_deref().map(CgroupPath::parse).transpose()?;
+        let cgroups = cgroup::detect()?;
+        let held = pod_cgroup.clone();
+        Self::bring_up(directory, &spec, cgroups, pod_cgroup).inspect_err(|_| give_back(directory, held.as_ref()))
+    }
+
+    fn bring_up(
+        directory: &Path,
+        spec: &SandboxSpec,
+        cgroups: Box<dyn Driver>,
+        pod_cgroup: Option<CgroupPath>,
+    ) -> Result<Self, SetUpError> {
         let failed = |act| move |source: std::io::Error| SetUpError::System { act, source };
-        let directory = config.sandbox_dir.clone();
-        let spec = read_spec(&directory)?;
         // Executed through a descriptor, it would else be called by the descriptor's number.
         let _ = nix::sys::prctl::set_name(c"minikctl-shim");
         // A session of its own: the terminal that the daemon was started from doesn't reach it. Fails when it leads one.
@@ -101,8 +118,6 @@ impl Server {
         let signals = SignalFd::with_flags(&mask, flags).map_err(|errno| failed("watch signals")(errno.into()))?;
         let mut poller = Poller::new().map_err(|errno| failed("make epoll")(errno.into()))?;
         let ports = Ports::bind(&spec.port_mappings, &mut poller)?;
-        let cgroups = cgroup::detect()?;
-        let pod_cgroup = spec.cgroup_parent.as_deref().map(CgroupPath::parse).transpose()?;
         if let Some(path) = &pod_cgroup {
             cgroups.create(path)?;
             let notes = spec
@@ -115,7 +130,7 @@ impl Server {
                 .flatten()
                 .for_each(|note| eprintln!("shim: pod cgroup: {note}"));
         }
-        let pause = namespaces::set_up(&spec, &directory)?;
+        let pause = namespaces::set_up(spec, directory)?;
         let path = directory.join("shim.sock");
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path).map_err(failed("listen on shim.sock"))?;
@@ -131,7 +146,7 @@ impl Server {
         }
         Ok(Self {
             processes: pause.iter().map(|pause| (pause.pid, Who::Pause)).collect(),
-            directory,
+            directory: directory.to_owned(),
             poller,
             sources,
             connections: HashMap::new(),
@@ -295,7 +310,18 @@ impl Server {
     }
 }
 
-fn read_spec(directory: &std::path::Path) -> Result<SandboxSpec, SetUpError> {
+/// What a shim that doesn't come up has made so far; a cgroup with processes in it is somebody's and stays.
+fn give_back(directory: &Path, cgroup: Option<&CgroupPath>) {
+    namespaces::clean(directory);
+    if let Some(path) = cgroup
+        && let Ok(cgroups) = cgroup::detect()
+        && let Err(error) = cgroups.remove(path)
+    {
+        eprintln!("shim: {error}");
+    }
+}
+
+fn read_spec(directory: &Path) -> Result<SandboxSpec, SetUpError> {
     let path = directory.join("sandbox.json");
     let read = std::fs::read(&path).and_then(|bytes| serde_json::from_slice(&bytes).map_err(Into::into));
     read.map_err(|source| SetUpError::Spec { path, source })
