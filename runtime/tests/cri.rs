@@ -2,12 +2,17 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use futures::{SinkExt, StreamExt};
 use minik_api::cri::*;
 use support::{Node, PATIENCE, in_namespace, shell};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 #[test]
 fn a_pods_life_from_run_to_remove() {
@@ -250,4 +255,103 @@ fn fetch(address: &str) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("read the page");
     text
+}
+
+#[test]
+fn sessions_reach_processes_and_ports_of_a_pod() {
+    in_namespace(|| async {
+        let mut node = Node::start().await;
+        let pod = node.pod("web");
+        let sandbox = node.run_pod(&pod).await;
+        let server = "while true; do nc -l -p 80 -e cat; done";
+        let web = node.create(&sandbox, &pod, shell("web", server)).await;
+        node.start_container(&web).await;
+
+        let exec = |command: &str, tty: bool| ExecRequest {
+            container_id: web.clone(),
+            cmd: ["sh", "-c", command].map(str::to_owned).to_vec(),
+            tty,
+            stdin: true,
+            stdout: true,
+            stderr: !tty,
+        };
+        let url = node
+            .runtime
+            .exec(exec("cat; echo err >&2; exit 4", false))
+            .await
+            .expect("Exec")
+            .into_inner()
+            .url;
+        let mut socket = session(&url, "v5.channel.k8s.io").await;
+        for message in [&b"\0typed\n"[..], &[255, 0]] {
+            socket.send(Message::binary(message.to_vec())).await.expect("send");
+        }
+        let channels = collect(socket).await;
+        assert_eq!(
+            (channels.get(&1), channels.get(&2)),
+            (Some(&b"typed\n".to_vec()), Some(&b"err\n".to_vec()))
+        );
+        let status: serde_json::Value = serde_json::from_slice(&channels[&3]).expect("a Status");
+        assert_eq!(status["details"]["causes"][0]["message"], "4");
+
+        let url = node
+            .runtime
+            .exec(exec("read x; stty size; exit 0", true))
+            .await
+            .expect("Exec")
+            .into_inner()
+            .url;
+        let mut socket = session(&url, "v5.channel.k8s.io").await;
+        for message in [&b"\x04{\"Width\":77,\"Height\":33}"[..], b"\0go\n"] {
+            socket.send(Message::binary(message.to_vec())).await.expect("send");
+        }
+        let screen = String::from_utf8(collect(socket).await.remove(&1).expect("output")).expect("text");
+        assert!(screen.ends_with("33 77\r\n"), "{screen:?}");
+
+        let request = PortForwardRequest {
+            pod_sandbox_id: sandbox.clone(),
+            port: vec![81],
+        };
+        let url = node
+            .runtime
+            .port_forward(request)
+            .await
+            .expect("PortForward")
+            .into_inner()
+            .url;
+        let channels = collect(session(&url, "v4.channel.k8s.io").await).await;
+        let error = String::from_utf8_lossy(&channels[&1][2..]).into_owned();
+        assert!(error.contains("localhost:81"), "{error}");
+
+        node.remove_pod(&sandbox).await;
+        node.undo();
+    });
+}
+
+async fn session(url: &str, protocol: &str) -> WebSocketStream<tokio::net::TcpStream> {
+    let address = url
+        .strip_prefix("http://")
+        .and_then(|rest| rest.split('/').next())
+        .expect("a URL");
+    let stream = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("connect to the streaming server");
+    let mut request = url.replacen("http", "ws", 1).into_client_request().expect("a request");
+    let header = protocol.parse().expect("a header value");
+    request.headers_mut().insert("sec-websocket-protocol", header);
+    client_async(request, stream).await.expect("upgrade to WebSocket").0
+}
+
+/// All that comes until the end, by channel.
+async fn collect(mut socket: WebSocketStream<tokio::net::TcpStream>) -> BTreeMap<u8, Vec<u8>> {
+    let mut channels: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
+    while let Some(message) = tokio::time::timeout(PATIENCE, socket.next())
+        .await
+        .expect("a message in time")
+    {
+        if let Message::Binary(data) = message.expect("the session goes on") {
+            channels.entry(data[0]).or_default().extend(&data[1..]);
+        }
+    }
+    channels
 }
