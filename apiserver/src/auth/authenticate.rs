@@ -16,6 +16,9 @@ pub(crate) fn user_of(certificate: &CertificateDer<'_>) -> Option<User> {
     let subject = certificate.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
     let organizations = subject.iter_organization().filter_map(|entry| entry.as_str().ok());
-    let groups = organizations.map(str::to_owned).chain([AUTHENTICATED.to_owned()]).collect();
+    let groups = organizations
+        .map(str::to_owned)
+        .chain([AUTHENTICATED.to_owned()])
+        .collect();
     (!name.is_empty()).then_some(User { name, groups })
 }

@@ -39,7 +39,16 @@ const RULES: &[Rule] = &[
     Rule {
         who: NODES,
         verbs: READ,
-        resources: &["pods", "nodes", "namespaces", "services", "endpoints", "configmaps", "secrets", "serviceaccounts"],
+        resources: &[
+            "pods",
+            "nodes",
+            "namespaces",
+            "services",
+            "endpoints",
+            "configmaps",
+            "secrets",
+            "serviceaccounts",
+        ],
     },
     Rule {
         who: NODES,

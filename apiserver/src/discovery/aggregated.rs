@@ -37,7 +37,10 @@ pub(super) fn list(headers: &HeaderMap, version: &'static str, groups: &[&str]) 
 
 fn group(name: &str) -> Value {
     let version = |version: &'static str| {
-        let resources: Vec<Value> = kinds_of(name).filter(|kind| kind.version == version).map(resource).collect();
+        let resources: Vec<Value> = kinds_of(name)
+            .filter(|kind| kind.version == version)
+            .map(resource)
+            .collect();
         json!({"version": version, "freshness": "Current", "resources": resources})
     };
     let versions: Vec<Value> = versions_of(name).into_iter().map(version).collect();

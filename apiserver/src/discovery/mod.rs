@@ -3,6 +3,7 @@
 
 mod aggregated;
 mod openapi;
+mod openapi_v2;
 
 use std::sync::Arc;
 
@@ -22,7 +23,16 @@ const MINOR: &str = "36";
 const GIT_VERSION: &str = "v1.36.0+minik";
 
 /// What every kind can do.
-const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const VERBS: [&str; 8] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
 
 /// The paths of discovery.
 pub(crate) fn routes() -> Router<Arc<Api>> {
@@ -31,9 +41,15 @@ pub(crate) fn routes() -> Router<Arc<Api>> {
         .route("/api/", get(core_versions))
         .route("/apis", get(groups))
         .route("/apis/", get(groups))
-        .route("/api/{version}", get(|headers, Path(version): Path<String>| resources(headers, String::new(), version)))
+        .route(
+            "/api/{version}",
+            get(|headers, Path(version): Path<String>| resources(headers, String::new(), version)),
+        )
         .route("/apis/{group}", get(group))
-        .route("/apis/{group}/{version}", get(|headers, Path((group, version))| resources(headers, group, version)))
+        .route(
+            "/apis/{group}/{version}",
+            get(|headers, Path((group, version))| resources(headers, group, version)),
+        )
         .route("/openapi/v2", get(openapi::v2))
         .route("/openapi/v3", get(openapi::index))
         .route("/openapi/v3/{*path}", get(openapi::document))

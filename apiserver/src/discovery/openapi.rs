@@ -3,20 +3,35 @@
 
 use std::collections::BTreeSet;
 
+use axum::body::Body;
 use axum::extract::Path;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use minik_api::kinds::{self, Kind};
 use minik_api::path;
 use minik_api::status::Status;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::openapi_v2;
 use crate::http::{Accept, failure, json as respond};
 
-/// `/openapi/v2` is protobuf for the clients that ask for it, and they all fall back to v3.
-pub(super) async fn v2() -> Response {
-    failure(&Status::no_such_path())
+/// `/openapi/v2`, in the one form that anybody asks for.
+pub(super) async fn v2(headers: HeaderMap) -> Response {
+    let accepts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let known = [openapi_v2::MEDIA_TYPE, openapi_v2::OLD_MEDIA_TYPE];
+    if !accepts
+        .flat_map(|value| value.split(','))
+        .any(|media| known.contains(&media.trim()))
+    {
+        return failure(&Status::not_acceptable(&[openapi_v2::MEDIA_TYPE]));
+    }
+    let mut response = Response::new(Body::from(openapi_v2::document()));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(openapi_v2::MEDIA_TYPE));
+    response
 }
 
 /// `/openapi/v3`: where the documents are. The hash lets clients cache them for good.
@@ -51,7 +66,10 @@ fn document_of(group: &str) -> Value {
     let mut paths = Map::new();
     for kind in kinds::all().iter().filter(|kind| group_path(kind) == group) {
         let namespace = kind.namespaced.then_some("{namespace}");
-        paths.insert(path::object(kind, namespace, "{name}"), json!({"patch": operation(kind)}));
+        paths.insert(
+            path::object(kind, namespace, "{name}"),
+            json!({"patch": operation(kind)}),
+        );
     }
     json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": super::GIT_VERSION}, "paths": paths,
         "components": {"schemas": {}}})

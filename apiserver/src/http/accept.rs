@@ -32,12 +32,18 @@ pub(crate) enum Form {
 impl Accept {
     /// Reads the headers.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let values = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+        let values = headers
+            .get_all(ACCEPT)
+            .into_iter()
+            .filter_map(|value| value.to_str().ok());
         let mut forms: Vec<Form> = values.flat_map(|value| value.split(',')).filter_map(form).collect();
         if !headers.contains_key(ACCEPT) {
             forms.push(Form::Plain);
         }
-        let encodings = headers.get_all(ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
+        let encodings = headers
+            .get_all(ACCEPT_ENCODING)
+            .into_iter()
+            .filter_map(|value| value.to_str().ok());
         let mut encodings = encodings.flat_map(|value| value.split(','));
         let gzip = encodings.any(|encoding| encoding.split(';').next().is_some_and(|name| name.trim() == "gzip"));
         Self { forms, gzip }
@@ -49,7 +55,10 @@ impl Accept {
             Form::Plain => true,
             Form::As { kind, version } => can(kind, version),
         };
-        self.forms.iter().find(possible).ok_or_else(|| Status::not_acceptable(&SERVED))
+        self.forms
+            .iter()
+            .find(possible)
+            .ok_or_else(|| Status::not_acceptable(&SERVED))
     }
 }
 
@@ -88,12 +97,21 @@ mod tests {
 
     #[test]
     fn the_first_form_that_can_be_given_is_chosen() {
-        let table = Form::As { kind: "Table".into(), version: "v1".into() };
+        let table = Form::As {
+            kind: "Table".into(),
+            version: "v1".into(),
+        };
         for (accept, form) in [
             ("application/json", Ok(Form::Plain)),
             ("*/*", Ok(Form::Plain)),
-            ("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Ok(table.clone())),
-            ("application/json;as=Table;v=v9;g=meta.k8s.io, application/json", Ok(Form::Plain)),
+            (
+                "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+                Ok(table.clone()),
+            ),
+            (
+                "application/json;as=Table;v=v9;g=meta.k8s.io, application/json",
+                Ok(Form::Plain),
+            ),
             ("application/vnd.kubernetes.protobuf,application/json", Ok(Form::Plain)),
             ("application/vnd.kubernetes.protobuf", Err(406)),
             ("application/json;as=Table;v=v9;g=meta.k8s.io", Err(406)),

@@ -26,7 +26,9 @@ const READ: [&str; 2] = ["application/json", "application/yaml"];
 /// The object in the body, without what its kind hasn't got, and the warnings about that.
 pub(crate) async fn object(call: &Call, body: Body) -> Result<(Object, Vec<String>), Status> {
     let kind = call.path.kind;
-    let parsed = parsed(call, body).await?.ok_or_else(|| Status::bad_request("the body is empty"))?;
+    let parsed = parsed(call, body)
+        .await?
+        .ok_or_else(|| Status::bad_request("the body is empty"))?;
     let validation = call.params.field_validation;
     let (object, mut unknown) = decode::object(kind, parsed.value).map_err(|error| error.status(kind))?;
     unknown.splice(0..0, parsed.duplicates);
@@ -72,8 +74,16 @@ pub(super) fn advice(kind: &'static Kind, stored: &Stored) -> Vec<String> {
 
 async fn parsed(call: &Call, body: Body) -> Result<Option<Parsed>, Status> {
     let kind = call.path.kind;
-    let header = call.parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = header.and_then(|value| value.split(';').next()).unwrap_or("application/json").trim().to_owned();
+    let header = call
+        .parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let media_type = header
+        .and_then(|value| value.split(';').next())
+        .unwrap_or("application/json")
+        .trim()
+        .to_owned();
     let bytes = bytes(body).await?;
     if bytes.is_empty() {
         return Ok(None);

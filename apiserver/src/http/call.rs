@@ -34,8 +34,15 @@ impl Call {
     /// Takes a request apart.
     pub(super) fn new(parts: Parts) -> Result<Self, Status> {
         let path = percent_decode_str(parts.uri.path()).decode_utf8();
-        let path = path.ok().and_then(|path| ResourcePath::parse(&path)).ok_or_else(Status::no_such_path)?;
-        let user = parts.extensions.get::<User>().cloned().ok_or_else(Status::unauthorized)?;
+        let path = path
+            .ok()
+            .and_then(|path| ResourcePath::parse(&path))
+            .ok_or_else(Status::no_such_path)?;
+        let user = parts
+            .extensions
+            .get::<User>()
+            .cloned()
+            .ok_or_else(Status::unauthorized)?;
         Ok(Self {
             method: parts.method.clone(),
             path,
@@ -99,6 +106,8 @@ impl Call {
 }
 
 fn traceparent(headers: &HeaderMap) -> Traceparent {
-    let given = headers.get(trace::HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let given = headers
+        .get(trace::HEADER)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     given.map_or_else(Traceparent::new, Traceparent::child)
 }

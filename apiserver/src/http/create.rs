@@ -13,7 +13,10 @@ pub(super) async fn handle(api: &Api, call: Call, body: Body) -> Result<Response
         return Err(Status::method_not_allowed("POST", call.path.kind.plural));
     }
     let (object, mut warnings) = body::object(&call, body).await?;
-    let created = api.registry.create(call.path.kind, call.namespace(), object, call.write_options()).await?;
+    let created = api
+        .registry
+        .create(call.path.kind, call.namespace(), object, call.write_options())
+        .await?;
     warnings.extend(body::advice(call.path.kind, &created));
     respond::object(&call, StatusCode::CREATED, &created, &warnings)
 }

@@ -37,7 +37,10 @@ pub(super) async fn collection(api: &Api, mut call: Call, body: Body) -> Result<
     let selection = call.params.selection(call.namespace());
     selection.check(call.path.kind)?;
     let options = call.write_options();
-    let items = api.registry.delete_collection(call.path.kind, &selection, &asked, options).await?;
+    let items = api
+        .registry
+        .delete_collection(call.path.kind, &selection, &asked, options)
+        .await?;
     let list = List {
         revision: api.registry.store().revision(),
         items,

@@ -49,8 +49,8 @@ pub(crate) use call::Call;
 pub(crate) use get::handle as get_object;
 pub(crate) use patch::handle as patch_object;
 pub(crate) use respond::{failure, json, object as respond_object};
-pub(crate) use server::{Server, authorities, certificates, private_key, tls_config};
 pub use server::ServeError;
+pub(crate) use server::{Server, authorities, certificates, private_key, tls_config};
 pub(crate) use update::handle as update_object;
 
 /// What every handler has at hand.
@@ -72,7 +72,9 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/version", get(discovery::version))
         .route("/version/", get(discovery::version));
     let closed = discovery::routes().fallback(resource).layer(from_fn(authenticated));
-    open.merge(closed).layer(from_fn_with_state(api.clone(), answered)).with_state(api)
+    open.merge(closed)
+        .layer(from_fn_with_state(api.clone(), answered))
+        .with_state(api)
 }
 
 async fn healthy() -> &'static str {
@@ -101,7 +103,9 @@ async fn answered(State(_): State<Arc<Api>>, request: Request, next: Next) -> Re
         Ok(response) => response,
         Err(_) => {
             tracing::error!(%method, path, "the handler panicked");
-            failure(&Status::internal(format!("{method} {path} hit a bug in the API server; its log says where")))
+            failure(&Status::internal(format!(
+                "{method} {path} hit a bug in the API server; its log says where"
+            )))
         }
     }
 }

@@ -8,6 +8,7 @@ use minik_api::object::Object;
 use minik_api::status::Status;
 
 use super::{Api, Call, body, respond};
+use crate::patch;
 use crate::registry::Part;
 
 const READ: [&str; 3] = [
@@ -25,34 +26,34 @@ pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Res
     let patched = |old: &Object| {
         let document = old.to_value();
         let value = match media_type {
-            0 => interim(document, &patch, true),
-            1 => interim(document, &patch, false),
-            _ => Err(Status::unsupported_media_type(&READ[..2])),
+            0 => patch::json(&document, &patch),
+            1 => patch::merge(&document, &patch),
+            _ => patch::strategic(kind, &document, &patch),
         }?;
         let (object, complaints) = body::decode(kind, value, validation)?;
         warnings = complaints;
         Ok(object)
     };
-    let updated = api.registry.update(call.target(), part, call.write_options(), patched).await?;
+    let updated = api
+        .registry
+        .update(call.target(), part, call.write_options(), patched)
+        .await?;
     warnings.extend(body::advice(kind, &updated));
     respond::object(&call, StatusCode::OK, &updated, &warnings)
 }
 
 /// Which of the media types the patch has.
 fn media_type(call: &Call) -> Result<usize, Status> {
-    let header = call.parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let given = header.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    READ.iter().position(|known| *known == given).ok_or_else(|| Status::unsupported_media_type(&READ))
-}
-
-fn interim(mut document: serde_json::Value, patch: &[u8], json: bool) -> Result<serde_json::Value, Status> {
-    let wrong = |error: &dyn std::fmt::Display| Status::bad_request(format!("error decoding patch: {error}"));
-    if json {
-        let patch: json_patch::Patch = serde_json::from_slice(patch).map_err(|error| wrong(&error))?;
-        json_patch::patch(&mut document, &patch).map_err(|error| wrong(&error))?;
-    } else {
-        let patch = serde_json::from_slice(patch).map_err(|error| wrong(&error))?;
-        json_patch::merge(&mut document, &patch);
-    }
-    Ok(document)
+    let header = call
+        .parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let given = header
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default()
+        .trim();
+    READ.iter()
+        .position(|known| *known == given)
+        .ok_or_else(|| Status::unsupported_media_type(&READ))
 }

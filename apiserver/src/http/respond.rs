@@ -61,7 +61,9 @@ pub(crate) fn failure(status: &Status) -> Response {
     let body = status.to_value().to_string();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let retry = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if retry > 0 {
         response.headers_mut().insert(RETRY_AFTER, retry.into());
@@ -113,7 +115,10 @@ pub(super) fn shaped(
             table::table(call.path.kind, version, items, include, meta)
         }
         _ if is_list => table::partial_list(version, items, meta),
-        _ => items.first().map(|item| table::partial(version, &item.object())).unwrap_or_default(),
+        _ => items
+            .first()
+            .map(|item| table::partial(version, &item.object()))
+            .unwrap_or_default(),
     };
     Ok(serde_json::to_vec(&value).expect("tables have only string keys").into())
 }

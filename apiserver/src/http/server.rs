@@ -87,7 +87,8 @@ impl Server {
     pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
         let connections = TaskTracker::new();
         let accepting = self.listeners.into_iter().map(|listener| {
-            let (tls, router, stop, connections) = (self.tls.clone(), router.clone(), stop.clone(), connections.clone());
+            let (tls, router, stop, connections) =
+                (self.tls.clone(), router.clone(), stop.clone(), connections.clone());
             accept(listener, tls, router, stop, connections)
         });
         futures::future::join_all(accepting).await;
@@ -160,7 +161,10 @@ fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     let mut http2 = builder.http2();
-    http2.timer(TokioTimer::new()).keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(PATIENCE);
+    http2
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(PATIENCE);
     // As upstream; and small windows, since thousands of watches may share the memory.
     http2.max_concurrent_streams(100);
     builder

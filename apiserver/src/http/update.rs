@@ -12,7 +12,10 @@ use crate::registry::Part;
 pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Result<Response, Status> {
     let (object, mut warnings) = body::object(&call, body).await?;
     let options = call.write_options();
-    let updated = api.registry.update(call.target(), part, options, |_| Ok(object.clone())).await?;
+    let updated = api
+        .registry
+        .update(call.target(), part, options, |_| Ok(object.clone()))
+        .await?;
     warnings.extend(body::advice(call.path.kind, &updated));
     respond::object(&call, StatusCode::OK, &updated, &warnings)
 }

@@ -55,13 +55,18 @@ pub(super) fn handle(api: &Api, call: &Call) -> Result<Response, Status> {
         lines: VecDeque::new(),
         over: false,
     };
-    watcher.begin(call.params.list.revision.unwrap_or_default(), call.params.initial_events);
+    watcher.begin(
+        call.params.list.revision.unwrap_or_default(),
+        call.params.initial_events,
+    );
     let lines = stream::unfold(watcher, |mut watcher| async move {
         let line = watcher.next().await?;
         Some((Ok::<_, std::convert::Infallible>(line), watcher))
     });
     let mut response = Response::new(Body::from_stream(lines));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
 

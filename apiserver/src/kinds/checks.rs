@@ -127,6 +127,49 @@ pub(crate) fn ip(text: &str, path: &Path, errors: &mut Vec<Error>) {
     }
 }
 
+/// `10.0.0.0/8`
+pub(crate) fn cidr(text: &str, path: &Path, errors: &mut Vec<Error>) {
+    let good = text
+        .split_once('/')
+        .is_some_and(|(ip, bits)| match (ip.parse::<IpAddr>(), bits.parse::<u8>()) {
+            (Ok(IpAddr::V4(_)), Ok(bits)) => bits <= 32,
+            (Ok(IpAddr::V6(_)), Ok(bits)) => bits <= 128,
+            _ => false,
+        });
+    if !good {
+        let detail = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+        errors.push(Error::invalid(path, text, detail));
+    }
+}
+
+/// An address that somebody else can answer at.
+pub(crate) fn endpoint_ip(text: &str, path: &Path, errors: &mut Vec<Error>) {
+    let Ok(ip) = text.parse::<IpAddr>() else { return };
+    let (link_local, multicast) = match ip {
+        IpAddr::V4(ip) => (ip.is_link_local(), ip.octets()[..3] == [224, 0, 0]),
+        IpAddr::V6(ip) => (ip.is_unicast_link_local(), ip.segments()[0] == 0xff02),
+    };
+    for (broken, detail) in [
+        (ip.is_unspecified(), format!("may not be unspecified ({text})")),
+        (
+            ip.is_loopback(),
+            "may not be in the loopback range (127.0.0.0/8, ::1/128)".to_owned(),
+        ),
+        (
+            link_local,
+            "may not be in the link-local range (169.254.0.0/16, fe80::/10)".to_owned(),
+        ),
+        (
+            multicast,
+            "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".to_owned(),
+        ),
+    ] {
+        if broken {
+            errors.push(Error::invalid(path, text, detail));
+        }
+    }
+}
+
 pub(crate) fn not_negative(value: i64, path: &Path, errors: &mut Vec<Error>) {
     if value < 0 {
         errors.push(Error::invalid(path, value, NOT_NEGATIVE));

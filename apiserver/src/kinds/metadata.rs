@@ -153,7 +153,8 @@ fn validate_owners(owners: &[OwnerReference], path: &Path) -> Vec<Error> {
     errors
 }
 
-fn validate_finalizer(finalizer: &str, path: &Path) -> Vec<Error> {
+/// A finalizer: one of Kubernetes' own, or one with a domain.
+pub(super) fn validate_finalizer(finalizer: &str, path: &Path) -> Vec<Error> {
     let mut errors: Vec<Error> = broken(path, finalizer, names::qualified(finalizer)).collect();
     if errors.is_empty() && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
         let detail = "name is neither a standard finalizer name nor is it fully qualified";

@@ -8,10 +8,19 @@
 //! of the defaults below. Identities (names, paths) stand in `minik_api::kinds`, shapes of bodies in `minik_api::schema`.
 
 mod checks;
+mod config_map;
 mod duration;
+mod endpoints;
+mod event;
 mod fill;
+mod lease;
 mod metadata;
+mod namespace;
+mod node;
 mod pod;
+mod secret;
+mod service;
+mod service_account;
 #[cfg(test)]
 mod testing;
 
@@ -161,6 +170,15 @@ const DEFAULT_COLUMNS: &[Column] = &[NAME, AGE];
 pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
     match (kind.group, kind.kind) {
         ("", "Pod") => &pod::Pods,
+        ("", "Node") => &node::Nodes,
+        ("", "Namespace") => &namespace::Namespaces,
+        ("", "Event") => &event::Events,
+        ("", "ConfigMap") => &config_map::ConfigMaps,
+        ("", "Secret") => &secret::Secrets,
+        ("", "ServiceAccount") => &service_account::ServiceAccounts,
+        ("", "Service") => &service::Services,
+        ("", "Endpoints") => &endpoints::EndpointLists,
+        ("coordination.k8s.io", "Lease") => &lease::Leases,
         _ => &Plain,
     }
 }
@@ -203,8 +221,16 @@ fn text_at(object: &Object, path: &str) -> String {
     }
 }
 
+/// The object in a field of the body.
+fn fields<'a>(object: &'a Object, name: &str) -> Option<&'a fill::Fields> {
+    object.body.get(name).and_then(Value::as_object)
+}
+
 /// How long ago the object was created, as tables show it.
 fn age(object: &Object, now: Timestamp) -> String {
     let created = object.metadata.creation_timestamp.as_ref().map(|time| time.0);
     duration::since_or_unknown(created, now)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,20 +13,28 @@ use crate::registry::{Part, Target};
 
 /// Binds the pod to the node that the body names.
 pub(super) async fn create(api: &Api, call: Call, body: Body) -> Result<Response, Status> {
-    let body = value(&call, body).await?.ok_or_else(|| Status::bad_request("the body is empty; it has to be a Binding"))?;
+    let body = value(&call, body)
+        .await?
+        .ok_or_else(|| Status::bad_request("the body is empty; it has to be a Binding"))?;
     let binding: Object = serde_json::from_value(body)
         .map_err(|error| Status::bad_request(format!("the body is no Binding: {error}")))?;
     let node = binding.at("target.name").and_then(Value::as_str).unwrap_or_default();
     let target = call.target();
     if !binding.name().is_empty() && binding.name() != target.name {
-        return Err(Status::bad_request("the name in the binding does not match the name on the URL"));
+        return Err(Status::bad_request(
+            "the name in the binding does not match the name on the URL",
+        ));
     }
     if node.is_empty() {
-        return Err(Status::bad_request("target.name: Required value: the node to bind the pod to"));
+        return Err(Status::bad_request(
+            "target.name: Required value: the node to bind the pod to",
+        ));
     }
     let time = Timestamp::now();
     let bind = |pod: &Object| bound(&target, pod, &binding, node, time);
-    api.registry.update(target, Part::Own, call.write_options(), bind).await?;
+    api.registry
+        .update(target, Part::Own, call.write_options(), bind)
+        .await?;
     let mut status = Status::success().to_value();
     status["code"] = 201.into();
     Ok(json(StatusCode::CREATED, &call.accept, &status))
@@ -38,18 +46,29 @@ fn bound(target: &Target<'_>, pod: &Object, binding: &Object, node: &str, time: 
     if let Some(uid) = &binding.metadata.uid
         && pod.metadata.uid.as_ref() != Some(uid)
     {
-        return Err(conflict("the pod in the binding is another one of the same name, deleted since"));
+        return Err(conflict(
+            "the pod in the binding is another one of the same name, deleted since",
+        ));
     }
     if pod.metadata.deletion_timestamp.is_some() {
-        return Err(conflict(&format!("pod {} is being deleted, cannot be assigned to a host", target.name)));
+        return Err(conflict(&format!(
+            "pod {} is being deleted, cannot be assigned to a host",
+            target.name
+        )));
     }
     let assigned = pod.at("spec.nodeName").and_then(Value::as_str).unwrap_or_default();
     if !assigned.is_empty() {
-        return Err(conflict(&format!("pod {} is already assigned to node \"{assigned}\"", target.name)));
+        return Err(conflict(&format!(
+            "pod {} is already assigned to node \"{assigned}\"",
+            target.name
+        )));
     }
     let mut pod = pod.clone();
     if let Some(annotations) = &binding.metadata.annotations {
-        pod.metadata.annotations.get_or_insert_default().extend(annotations.clone());
+        pod.metadata
+            .annotations
+            .get_or_insert_default()
+            .extend(annotations.clone());
     }
     pod.body.entry("spec").or_insert_with(|| json!({}))["nodeName"] = node.into();
     let status = pod.body.entry("status").or_insert_with(|| json!({}));
@@ -60,7 +79,8 @@ fn bound(target: &Target<'_>, pod: &Object, binding: &Object, node: &str, time: 
 /// Condition PodScheduled is True from now on.
 fn set_scheduled(status: &mut Value, time: Timestamp) {
     let time = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let scheduled = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": time});
+    let scheduled =
+        json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": time});
     if !status["conditions"].is_array() {
         status["conditions"] = json!([]);
     }

@@ -16,10 +16,15 @@ pub(super) async fn update(api: &Api, call: Call, body: Body) -> Result<Response
     let finalizers = wanted.at("spec.finalizers").cloned().unwrap_or_else(|| json!([]));
     let finalized = |old: &Object| {
         let mut new = old.clone();
-        new.metadata.resource_version.clone_from(&wanted.metadata.resource_version);
+        new.metadata
+            .resource_version
+            .clone_from(&wanted.metadata.resource_version);
         new.body.entry("spec").or_insert_with(|| json!({}))["finalizers"] = finalizers.clone();
         Ok(new)
     };
-    let updated = api.registry.update(call.target(), Part::Own, call.write_options(), finalized).await?;
+    let updated = api
+        .registry
+        .update(call.target(), Part::Own, call.write_options(), finalized)
+        .await?;
     respond_object(&call, StatusCode::OK, &updated, &warnings)
 }

@@ -57,7 +57,9 @@ impl KubeletClient {
     /// Sends one request to a kubelet, on a connection of its own; the answer may be an upgrade.
     pub(super) async fn send(&self, to: &Location, request: Request<Body>) -> Result<Response<Incoming>, Status> {
         let tls = self.0.as_ref().ok_or_else(|| {
-            Status::unavailable("the API server was started without --kubelet-certificate-authority and can't reach kubelets")
+            Status::unavailable(
+                "the API server was started without --kubelet-certificate-authority and can't reach kubelets",
+            )
         })?;
         let unreachable = |why: String| {
             let Location { node, address, port } = to;
@@ -78,7 +80,10 @@ impl KubeletClient {
         let (mut sender, connection) = handshake.map_err(|error| unreachable(error.to_string()))?;
         // Ends with the answer's body, or with the upgrade's stream.
         tokio::spawn(connection.with_upgrades());
-        sender.send_request(request).await.map_err(|error| unreachable(error.to_string()))
+        sender
+            .send_request(request)
+            .await
+            .map_err(|error| unreachable(error.to_string()))
     }
 }
 
@@ -96,7 +101,11 @@ pub(super) fn pod(registry: &Registry, call: &Call) -> Result<Object, Status> {
 
 /// Where the kubelet of a pod listens; `None` when the pod has no node yet.
 pub(super) fn location(registry: &Registry, pod: &Object) -> Result<Option<Location>, Status> {
-    let Some(name) = pod.at("spec.nodeName").and_then(Value::as_str).filter(|name| !name.is_empty()) else {
+    let Some(name) = pod
+        .at("spec.nodeName")
+        .and_then(Value::as_str)
+        .filter(|name| !name.is_empty())
+    else {
         return Ok(None);
     };
     let kind = kinds::of("", "v1", "Node").expect("nodes are in the table of kinds");
@@ -106,9 +115,15 @@ pub(super) fn location(registry: &Registry, pod: &Object) -> Result<Option<Locat
         name,
     };
     let node = registry.get(target)?.object();
-    let address = address_of(&node)
-        .ok_or_else(|| Status::unavailable(format!("node {name} has no address in its status; has its kubelet started?")))?;
-    let port = node.at("status.daemonEndpoints.kubeletEndpoint.Port").and_then(Value::as_u64).unwrap_or(DEFAULT_PORT);
+    let address = address_of(&node).ok_or_else(|| {
+        Status::unavailable(format!(
+            "node {name} has no address in its status; has its kubelet started?"
+        ))
+    })?;
+    let port = node
+        .at("status.daemonEndpoints.kubeletEndpoint.Port")
+        .and_then(Value::as_u64)
+        .unwrap_or(DEFAULT_PORT);
     Ok(Some(Location {
         node: name.to_owned(),
         address,
@@ -129,16 +144,23 @@ fn address_of(node: &Object) -> Option<IpAddr> {
 pub(super) fn container(pod: &Object, asked: Option<&str>) -> Result<String, Status> {
     let names = |list: &str| -> Vec<String> {
         let list = pod.at(list).and_then(Value::as_array).into_iter().flatten();
-        list.filter_map(|container| container["name"].as_str().map(str::to_owned)).collect()
+        list.filter_map(|container| container["name"].as_str().map(str::to_owned))
+            .collect()
     };
     let (containers, init) = (names("spec.containers"), names("spec.initContainers"));
     let ephemeral = names("spec.ephemeralContainers");
     let name = pod.name();
     match (asked.filter(|asked| !asked.is_empty()), containers.as_slice()) {
-        (Some(asked), _) if [&containers, &init, &ephemeral].iter().any(|list| list.iter().any(|name| name == asked)) => {
+        (Some(asked), _)
+            if [&containers, &init, &ephemeral]
+                .iter()
+                .any(|list| list.iter().any(|name| name == asked)) =>
+        {
             Ok(asked.to_owned())
         }
-        (Some(asked), _) => Err(Status::bad_request(format!("container {asked} is not valid for pod {name}"))),
+        (Some(asked), _) => Err(Status::bad_request(format!(
+            "container {asked} is not valid for pod {name}"
+        ))),
         (None, [only]) => Ok(only.clone()),
         (None, several) => {
             let choice = several.join(" ");

@@ -18,7 +18,10 @@ const TOLD_BYTES: usize = 4096;
 pub(super) async fn get(api: &Api, call: &Call) -> Result<Response, Status> {
     let pod = kubelet::pod(&api.registry, call)?;
     let pairs = query(call)?;
-    let asked = pairs.iter().find(|(name, _)| name == "container").map(|(_, value)| value.as_str());
+    let asked = pairs
+        .iter()
+        .find(|(name, _)| name == "container")
+        .map(|(_, value)| value.as_str());
     let container = kubelet::container(&pod, asked)?;
     let Some(to) = kubelet::location(&api.registry, &pod)? else {
         // As upstream: nothing has been written yet.
@@ -51,7 +54,9 @@ pub(super) fn request(method: &str, path: &str, to: &Location, call: &Call) -> R
 /// What a kubelet refused, as a `Status`: its own if it sent one.
 pub(super) async fn refused(answer: http::Response<hyper::body::Incoming>) -> Status {
     let code = answer.status().as_u16();
-    let body = http_body_util::Limited::new(answer.into_body(), TOLD_BYTES).collect().await;
+    let body = http_body_util::Limited::new(answer.into_body(), TOLD_BYTES)
+        .collect()
+        .await;
     let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     if let Ok(status) = serde_json::from_slice::<Status>(&body) {
         return status;
@@ -69,11 +74,15 @@ pub(super) async fn refused(answer: http::Response<hyper::body::Incoming>) -> St
 /// The query as it is, for what isn't an option of objects.
 pub(super) fn query(call: &Call) -> Result<Vec<(String, String)>, Status> {
     let query = axum::extract::Query::try_from_uri(&call.parts.uri);
-    query.map(|axum::extract::Query(pairs)| pairs).map_err(|error| Status::bad_request(error.to_string()))
+    query
+        .map(|axum::extract::Query(pairs)| pairs)
+        .map_err(|error| Status::bad_request(error.to_string()))
 }
 
 fn text(body: Body) -> Response {
     let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
 }

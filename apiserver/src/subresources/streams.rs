@@ -28,7 +28,9 @@ pub(super) async fn open(api: &Api, call: Call, name: &str) -> Result<Response, 
     if let Some(headers) = request.headers_mut() {
         copy_handshake(&call.parts.headers, headers);
     }
-    let request = request.body(Body::empty()).map_err(|error| Status::bad_request(error.to_string()))?;
+    let request = request
+        .body(Body::empty())
+        .map_err(|error| Status::bad_request(error.to_string()))?;
     let mut answer = api.kubelet.send(&to, request).await?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(log::refused(answer).await);
@@ -67,10 +69,16 @@ fn copy_handshake(from: &HeaderMap, to: &mut HeaderMap) {
 fn path(pod: &Object, name: &str, pairs: &[(String, String)]) -> Result<String, Status> {
     let (namespace, pod_name) = (pod.namespace(), pod.name());
     if name == "portforward" {
-        let ports = pairs.iter().filter(|(name, _)| name == "ports").map(|(_, value)| ("port", value.as_str()));
+        let ports = pairs
+            .iter()
+            .filter(|(name, _)| name == "ports")
+            .map(|(_, value)| ("port", value.as_str()));
         return Ok(format!("/portForward/{namespace}/{pod_name}{}", encoded(ports)));
     }
-    let asked = pairs.iter().find(|(name, _)| name == "container").map(|(_, value)| value.as_str());
+    let asked = pairs
+        .iter()
+        .find(|(name, _)| name == "container")
+        .map(|(_, value)| value.as_str());
     let container = kubelet::container(pod, asked)?;
     let options = pairs.iter().filter_map(|(name, value)| {
         let wanted = !matches!(value.to_ascii_lowercase().as_str(), "false" | "0");
@@ -83,7 +91,10 @@ fn path(pod: &Object, name: &str, pairs: &[(String, String)]) -> Result<String, 
             _ => None,
         }
     });
-    Ok(format!("/{name}/{namespace}/{pod_name}/{container}{}", encoded(options)))
+    Ok(format!(
+        "/{name}/{namespace}/{pod_name}/{container}{}",
+        encoded(options)
+    ))
 }
 
 fn encoded<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
@@ -106,9 +117,18 @@ mod tests {
         let pod = json!({"metadata": {"name": "p", "namespace": "d"}, "spec": {"containers": [{"name": "c"}]}});
         let pod: Object = serde_json::from_value(pod).expect("a pod");
         let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-            pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+            pairs
+                .iter()
+                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+                .collect()
         };
-        let asked = pairs(&[("command", "sh"), ("command", "-c a&b"), ("stdin", "true"), ("stdout", "true"), ("tty", "false")]);
+        let asked = pairs(&[
+            ("command", "sh"),
+            ("command", "-c a&b"),
+            ("stdin", "true"),
+            ("stdout", "true"),
+            ("tty", "false"),
+        ]);
         let exec = path(&pod, "exec", &asked).expect("one container");
         assert_eq!(exec, "/exec/d/p/c?command=sh&command=%2Dc%20a%26b&input=1&output=1");
         let forward = path(&pod, "portforward", &pairs(&[("ports", "80")])).expect("no container needed");

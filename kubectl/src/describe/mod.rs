@@ -41,8 +41,8 @@ pub fn describe(subject: &Subject, now: Timestamp) -> String {
         Some("Namespace") if core => namespace::describe(&mut sheet, object),
         _ => generic::describe(&mut sheet, object),
     }
-    // Nothing happens to an event or to a secret.
-    if !matches!(object["kind"].as_str(), Some("Event" | "Secret")) {
+    // To these nothing happens that an event would tell.
+    if !matches!(object["kind"].as_str(), Some("Event" | "Secret" | "Namespace")) {
         sheet.events(&subject.events);
     }
     sheet.finish()

@@ -8,8 +8,4 @@ pub fn describe(sheet: &mut Sheet, namespace: &Value) {
     sheet.metadata(namespace, false);
     sheet.labels_and_annotations(namespace);
     sheet.field(0, "Status", &plain(&namespace["status"]["phase"]));
-    sheet.line(0, "");
-    sheet.line(0, "No resource quota.");
-    sheet.line(0, "");
-    sheet.line(0, "No LimitRange resource.");
 }

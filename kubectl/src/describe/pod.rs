@@ -58,7 +58,7 @@ pub fn describe(sheet: &mut Sheet, pod: &Value) {
     }
     conditions(sheet, items(&status["conditions"]));
     volumes(sheet, items(&spec["volumes"]));
-    sheet.field(0, "QoS Class", or(&status["qosClass"], "BestEffort"));
+    sheet.field_if(0, "QoS Class", &status["qosClass"]);
     sheet.map("Node-Selectors", &spec["nodeSelector"], &[]);
     tolerations(sheet, items(&spec["tolerations"]));
 }
@@ -84,9 +84,13 @@ fn containers(sheet: &mut Sheet, label: &str, containers: &[Value], statuses: &[
             .find(|status| status["name"] == container["name"])
             .unwrap_or(&none);
         sheet.line(1, &format!("{}:", plain(&container["name"])));
-        sheet.field(2, "Container ID", &plain(&status["containerID"]));
+        if !status.is_null() {
+            sheet.field(2, "Container ID", &plain(&status["containerID"]));
+        }
         sheet.field(2, "Image", &plain(&container["image"]));
-        sheet.field(2, "Image ID", &plain(&status["imageID"]));
+        if !status.is_null() {
+            sheet.field(2, "Image ID", &plain(&status["imageID"]));
+        }
         ports(sheet, items(&container["ports"]));
         for (label, field) in [("Command", "command"), ("Args", "args")] {
             if !items(&container[field]).is_empty() {

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
 use oci_spec::image::ImageConfiguration;
@@ -149,10 +149,6 @@ impl Catalogue {
         durable::write_json(&self.path, &records)?;
         *self.images.write().unwrap_or_else(std::sync::PoisonError::into_inner) = images;
         Ok(())
-    }
-
-    pub(super) fn directory(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new("/"))
     }
 }
 

@@ -23,8 +23,9 @@ use super::registry::Blob;
 use super::unpack::{UnpackError, Unpacked, unpack};
 use crate::snapshots::{Draft, Snapshots};
 
-/// Pieces between network and disk. reqwest's are at most 16 KiB (TLS records) or what the socket had, so this is about 1 MiB.
-const PIECES: usize = 32;
+/// Pieces between network and disk. hyper's read buffer grows to some 400 KiB on a fast link, so this is at most 3 MiB a
+/// layer; on slow links pieces are small and the disk never lags.
+const PIECES: usize = 8;
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// A layer that is unpacked and verified, but not published.
@@ -51,7 +52,7 @@ pub(super) enum LayerFailure {
     DiffId(Digest),
 }
 
-enum Piece {
+pub(super) enum Piece {
     Data(Bytes),
     End,
 }
@@ -67,13 +68,8 @@ pub(super) async fn download(
     let (sender, receiver) = mpsc::channel(PIECES);
     let plan = layer.clone();
     let worker = tokio::task::spawn_blocking(move || {
-        let input = ChannelReader {
-            receiver,
-            piece: Bytes::new(),
-            ended: false,
-        };
         let ingest = destination.content.begin().map_err(LayerFailure::Store)?;
-        consume(input, Some(ingest), &plan, &destination)
+        consume(ChannelReader::new(receiver), Some(ingest), &plan, &destination)
     });
     // A worker that fails hangs up; what it says is the reason then, not the broken channel.
     while let Some(piece) = blob.next().await? {
@@ -148,7 +144,7 @@ fn consume(
 }
 
 /// By its first bytes, as docker and containerd do: media types of old images are wrong often enough.
-fn decompressed<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub(super) fn decompressed<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
     let first = input.fill_buf()?;
     Ok(if first.starts_with(&[0x1f, 0x8b]) {
@@ -182,10 +178,20 @@ impl<R: Read> Read for Tee<R> {
 }
 
 /// The channel's receiving end as a reader. A sender that hangs up before the end is an error: half a layer may look whole.
-struct ChannelReader {
+pub(super) struct ChannelReader {
     receiver: mpsc::Receiver<Piece>,
     piece: Bytes,
     ended: bool,
+}
+
+impl ChannelReader {
+    pub(super) fn new(receiver: mpsc::Receiver<Piece>) -> Self {
+        Self {
+            receiver,
+            piece: Bytes::new(),
+            ended: false,
+        }
+    }
 }
 
 impl Read for ChannelReader {

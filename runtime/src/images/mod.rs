@@ -19,6 +19,7 @@ mod catalogue;
 pub(crate) mod content;
 pub mod digest;
 pub mod error;
+mod import;
 mod layer;
 mod locks;
 pub(crate) mod manifest;
@@ -27,6 +28,7 @@ pub(crate) mod progress;
 mod pull;
 pub mod reference;
 pub mod registry;
+mod service;
 pub mod unpack;
 
 use std::collections::{HashMap, HashSet};
@@ -45,12 +47,14 @@ use catalogue::{Catalogue, Removal};
 use content::Content;
 use digest::ChainId;
 pub use error::PullError;
+pub use import::{ImportError, SpoolError};
 use layer::Destination;
 use locks::Locks;
 use platform::Platform;
 use progress::Board;
 use reference::Reference;
 use registry::{Clients, Credentials, Registries};
+pub use service::ImagesService;
 
 /// All images of one data directory. Cheap to clone; all clones are the same.
 #[derive(Clone, Debug)]
@@ -100,9 +104,6 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
-    /// The HTTP client, which reads the system's certificates.
-    #[error("can't set up the client for registries")]
-    Client(#[source] reqwest::Error),
 }
 
 /// Why an image couldn't be removed.
@@ -141,7 +142,7 @@ impl Images {
         let inner = Inner {
             root: root.to_owned(),
             host: Platform::host(),
-            clients: Clients::new(registries.patience).map_err(OpenError::Client)?,
+            clients: Clients::new(registries.patience),
             registries,
             destination: Destination {
                 content: Arc::new(content),
@@ -280,3 +281,6 @@ impl Images {
         collected.await.expect("collecting doesn't panic")
     }
 }
+
+#[cfg(test)]
+mod tests;

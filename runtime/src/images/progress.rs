@@ -19,13 +19,25 @@ const BACKLOG: usize = 64;
 /// Where all pulls show how far they are.
 #[derive(Debug)]
 pub(crate) struct Board {
+    /// Shows everything that this one shows.
+    parent: Option<Arc<Board>>,
     sender: broadcast::Sender<Progress>,
     running: Mutex<BTreeMap<String, Progress>>,
 }
 
 impl Board {
     pub(crate) fn new() -> Arc<Self> {
+        Self::below(None)
+    }
+
+    /// A board for one task, whose pictures the whole board shows too.
+    pub(crate) fn child(self: &Arc<Self>) -> Arc<Self> {
+        Self::below(Some(Arc::clone(self)))
+    }
+
+    fn below(parent: Option<Arc<Self>>) -> Arc<Self> {
         Arc::new(Self {
+            parent,
             sender: broadcast::Sender::new(BACKLOG),
             running: Mutex::default(),
         })
@@ -57,6 +69,9 @@ impl Board {
             running.insert(picture.image.clone(), picture.clone());
         } else {
             running.remove(&picture.image);
+        }
+        if let Some(parent) = &self.parent {
+            parent.send(picture);
         }
         // Nobody watching is no error.
         let _ = self.sender.send(picture.clone());

@@ -117,7 +117,7 @@ fn command_and_args_replace_entrypoint_and_cmd() {
     }
     let mut case = Case::new();
     case.image.set_config(None);
-    assert_eq!(case.spec().unwrap_err(), SpecError::NoCommand);
+    assert_eq!(case.spec().expect_err("refused"), SpecError::NoCommand);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn capabilities_are_added_and_dropped() {
         ..Default::default()
     });
     assert_eq!(
-        case.spec().unwrap_err(),
+        case.spec().expect_err("refused"),
         SpecError::UnknownCapability("NET_ROOT".to_owned())
     );
 }
@@ -346,6 +346,19 @@ fn limits_of_zero_are_no_limits() {
     let mut case = Case::new();
     case.container.linux.get_or_insert_default().resources = Some(asked);
     assert_eq!(case.process().oom_score_adj(), Some(-997));
+}
+
+#[test]
+fn an_exec_has_the_containers_rights() {
+    let case = Case::new();
+    let process = exec_process(&case.spec().expect("a spec"), words("ls -l"), true);
+    assert_eq!(process.args().clone(), Some(words("ls -l")));
+    assert_eq!(process.terminal(), Some(true));
+    assert_eq!(
+        (process.user(), process.capabilities()),
+        (case.process().user(), case.process().capabilities())
+    );
+    assert!(process.env().iter().flatten().any(|entry| entry == "TERM=xterm"));
 }
 
 #[test]

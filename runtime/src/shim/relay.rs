@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::EpollFlags;
 use nix::sys::socket::{
     AddressFamily, Shutdown, SockFlag, SockType, SockaddrStorage, getsockopt, shutdown, socket, sockopt,
@@ -47,7 +48,20 @@ pub(super) fn connect(address: SocketAddr) -> Result<OwnedFd, Errno> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(family, SockType::Stream, flags, None)?;
     match nix::sys::socket::connect(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
-        Ok(()) | Err(Errno::EINPROGRESS) => Ok(socket),
+        Ok(()) => Ok(socket),
+        Err(Errno::EINPROGRESS) => {
+            // Within one network namespace the handshake is over by now, unless the server's backlog is full.
+            let mut status = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+            let decided = poll(&mut status, PollTimeout::ZERO)? > 0;
+            match if decided {
+                getsockopt(&socket, sockopt::SocketError)?
+            } else {
+                0
+            } {
+                0 => Ok(socket),
+                error => Err(Errno::from_raw(error)),
+            }
+        }
         Err(errno) => Err(errno),
     }
 }

@@ -188,11 +188,11 @@ impl Streams {
     /// Lets go of a client whose connection has closed.
     pub(super) fn detach(&mut self, connection: Token) -> Changes {
         let mut changes = Changes::default();
-        let (gone, kept) = std::mem::take(&mut self.clients)
+        let (gone, kept): (Vec<Client>, Vec<Client>) = std::mem::take(&mut self.clients)
             .into_iter()
             .partition(|c: &Client| c.connection == connection);
         self.clients = kept;
-        for client in Vec::<Client>::from(gone) {
+        for client in gone {
             client.forget(&mut changes);
         }
         changes.left.clear();
@@ -252,9 +252,9 @@ impl Streams {
     /// A client without any output left is over; stdin alone is kept, for that is what `attach --stdin` may ask for.
     fn drop_idle(&mut self, changes: &mut Changes) {
         let idle = |client: &Client| client.sinks.is_empty() && client.source.is_none();
-        let (gone, kept) = std::mem::take(&mut self.clients).into_iter().partition(idle);
+        let (gone, kept): (Vec<Client>, Vec<Client>) = std::mem::take(&mut self.clients).into_iter().partition(idle);
         self.clients = kept;
-        for client in Vec::<Client>::from(gone) {
+        for client in gone {
             client.forget(changes);
         }
     }

@@ -20,31 +20,31 @@ const APPLETS: [&str; 24] = [
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Before any thread is started: the tests' ports and addresses are nobody else's.
-pub fn enter_own_network() {
+pub(crate) fn enter_own_network() {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("a network namespace");
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).unwrap();
     minik_runtime::sys::interface::bring_up(socket.as_fd(), "lo").expect("loopback");
 }
 
-pub struct Pod {
-    pub runtime: Runtime,
-    pub shim: Shim,
-    pub events: Events,
-    pub directory: tempfile::TempDir,
-    pub cgroup: String,
+pub(crate) struct Pod {
+    pub(crate) runtime: Runtime,
+    pub(crate) shim: Shim,
+    pub(crate) events: Events,
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) cgroup: String,
 }
 
 impl Pod {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|_| {})
     }
 
-    pub fn with(change: impl FnOnce(&mut SandboxSpec)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&mut SandboxSpec)) -> Self {
         Self::try_with(change).unwrap_or_else(|error| panic!("the shim comes up: {error}"))
     }
 
-    pub fn try_with(change: impl FnOnce(&mut SandboxSpec)) -> Result<Self, minik_runtime::shim::ShimError> {
+    pub(crate) fn try_with(change: impl FnOnce(&mut SandboxSpec)) -> Result<Self, minik_runtime::shim::ShimError> {
         assert!(
             Path::new(BUSYBOX).exists(),
             "these tests need {BUSYBOX}: apt-get install busybox-static"
@@ -93,21 +93,21 @@ impl Pod {
     }
 
     /// Waits for a future, and not for ever.
-    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         let limit = Duration::from_secs(20);
         self.runtime
             .block_on(async { tokio::time::timeout(limit, future).await.expect("in time") })
     }
 
-    pub fn sandbox(&self) -> PathBuf {
+    pub(crate) fn sandbox(&self) -> PathBuf {
         self.directory.path().join("sandbox")
     }
 
-    pub fn bundle(&self, id: &str) -> PathBuf {
+    pub(crate) fn bundle(&self, id: &str) -> PathBuf {
         self.directory.path().join(id)
     }
 
-    pub fn log(&self, id: &str) -> Vec<String> {
+    pub(crate) fn log(&self, id: &str) -> Vec<String> {
         let text = std::fs::read_to_string(self.bundle(id).join("0.log")).unwrap();
         text.lines()
             .map(|line| line.split_once(' ').unwrap().1.to_owned())
@@ -115,7 +115,7 @@ impl Pod {
     }
 
     /// What the container has printed on stdout.
-    pub fn stdout(&self, id: &str) -> String {
+    pub(crate) fn stdout(&self, id: &str) -> String {
         let lines = self.log(id);
         lines
             .iter()
@@ -125,7 +125,7 @@ impl Pod {
     }
 
     /// Writes a bundle whose config.json `change` may alter.
-    pub fn prepare(&self, id: &str, command: &[&str], change: impl FnOnce(&mut Value)) -> PathBuf {
+    pub(crate) fn prepare(&self, id: &str, command: &[&str], change: impl FnOnce(&mut Value)) -> PathBuf {
         let bundle = self.bundle(id);
         for part in ["rootfs", "upper", "work"] {
             std::fs::create_dir_all(bundle.join(part)).unwrap();
@@ -137,7 +137,7 @@ impl Pod {
         bundle
     }
 
-    pub fn try_start(
+    pub(crate) fn try_start(
         &self,
         id: &str,
         command: &[&str],
@@ -147,13 +147,13 @@ impl Pod {
         self.wait(self.shim.start(id, &bundle))
     }
 
-    pub fn start(&self, id: &str, command: &[&str], change: impl FnOnce(&mut Value)) -> Started {
+    pub(crate) fn start(&self, id: &str, command: &[&str], change: impl FnOnce(&mut Value)) -> Started {
         self.try_start(id, command, change)
             .unwrap_or_else(|error| panic!("{id} starts: {error}"))
     }
 
     /// Waits for the end of a container.
-    pub fn ended(&mut self, id: &str) -> Exit {
+    pub(crate) fn ended(&mut self, id: &str) -> Exit {
         let events = &mut self.events;
         let limit = Duration::from_secs(20);
         let next = async {
@@ -170,13 +170,13 @@ impl Pod {
     }
 
     /// Runs a shell script to its end; returns its exit and what it has printed on stdout.
-    pub fn run(&mut self, id: &str, script: &str, change: impl FnOnce(&mut Value)) -> (Exit, String) {
+    pub(crate) fn run(&mut self, id: &str, script: &str, change: impl FnOnce(&mut Value)) -> (Exit, String) {
         self.start(id, &["sh", "-c", script], change);
         let exit = self.ended(id);
         (exit, self.stdout(id))
     }
 
-    pub fn shim_pid(&self) -> i32 {
+    pub(crate) fn shim_pid(&self) -> i32 {
         let text = std::fs::read_to_string(self.sandbox().join("shim.pid")).unwrap();
         text.split(' ').next().unwrap().parse().unwrap()
     }
@@ -270,7 +270,7 @@ fn config(pod: &Pod, id: &str, command: &[&str], bundle: &Path) -> Value {
                 {"type": "uts", "path": ns("uts")}
             ],
             "resources": {"pids": {"limit": 50}},
-            "maskedPaths": ["/proc/kcore", "/proc/acpi", "/sys/firmware", "/proc/not-there"],
+            "maskedPaths": ["/proc/version", "/proc/acpi", "/sys/firmware", "/proc/not-there"],
             "readonlyPaths": ["/proc/sys", "/proc/sysrq-trigger"]
         }
     })

@@ -15,7 +15,7 @@ const BLOCK: u64 = 512;
 
 /// What an entry creates.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::images) enum Kind {
     /// Its content follows in the stream; `runs` says where it goes if the file has holes.
     File {
         size_bytes: u64,
@@ -37,27 +37,27 @@ pub(super) enum Kind {
 
 /// A stretch of a sparse file that has data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Run {
-    pub(super) offset: u64,
-    pub(super) length: u64,
+pub(in crate::images) struct Run {
+    pub(in crate::images) offset: u64,
+    pub(in crate::images) length: u64,
 }
 
 /// One entry, everything but its content.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) path: Vec<u8>,
-    pub(super) link: Vec<u8>,
-    pub(super) kind: Kind,
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub(in crate::images) struct Entry {
+    pub(in crate::images) path: Vec<u8>,
+    pub(in crate::images) link: Vec<u8>,
+    pub(in crate::images) kind: Kind,
+    pub(in crate::images) mode: u32,
+    pub(in crate::images) uid: u32,
+    pub(in crate::images) gid: u32,
     /// Seconds and nanoseconds since 1970.
-    pub(super) mtime: (i64, i64),
-    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(in crate::images) mtime: (i64, i64),
+    pub(in crate::images) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Walks a tar stream. After each entry its content may be read with `content`; what is left of it is skipped.
-pub(super) struct Entries<R> {
+pub(in crate::images) struct Entries<R> {
     input: R,
     /// Content of the present entry that was not read yet, and the padding after it.
     content_left: u64,
@@ -67,7 +67,7 @@ pub(super) struct Entries<R> {
 }
 
 impl<R: Read> Entries<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(in crate::images) fn new(input: R) -> Self {
         Self {
             input,
             content_left: 0,
@@ -78,7 +78,7 @@ impl<R: Read> Entries<R> {
     }
 
     /// The next entry, none at the end of the archive.
-    pub(super) fn next(&mut self) -> Result<Option<Entry>, UnpackError> {
+    pub(in crate::images) fn next(&mut self) -> Result<Option<Entry>, UnpackError> {
         let mut records = Records::default();
         loop {
             self.skip_content()?;
@@ -99,12 +99,12 @@ impl<R: Read> Entries<R> {
     }
 
     /// Content of the present entry.
-    pub(super) fn content(&mut self) -> Content<'_, R> {
+    pub(in crate::images) fn content(&mut self) -> Content<'_, R> {
         Content(self)
     }
 
     /// Reads the stream to its end, so that what hashes it sees every byte, and gives it back.
-    pub(super) fn finish(mut self) -> Result<R, UnpackError> {
+    pub(in crate::images) fn finish(mut self) -> Result<R, UnpackError> {
         io::copy(&mut self.input, &mut io::sink()).map_err(UnpackError::Read)?;
         Ok(self.input)
     }
@@ -116,21 +116,34 @@ impl<R: Read> Entries<R> {
             None => header.link_name_bytes().unwrap_or_default().into_owned(),
         };
         self.last_path = shown(&path);
-        let field = |result: io::Result<u64>, what| result.map_err(|_| self.broken(what));
+        // Fields left empty are zero, as Go and GNU tar read them.
+        let old = header.as_old();
+        let field = |result: io::Result<u64>, raw: &[u8], what| match result {
+            Err(_) if raw.iter().all(|b| matches!(b, 0 | b' ')) => Ok(0),
+            other => other.map_err(|_| self.broken(what)),
+        };
         let id = |value: u64, what| u32::try_from(value).map_err(|_| self.broken(what));
         let uid = id(
-            records.uid.map_or_else(|| field(header.uid(), "the owner"), Ok)?,
+            records
+                .uid
+                .map_or_else(|| field(header.uid(), &old.uid, "the owner"), Ok)?,
             "the owner",
         )?;
         let gid = id(
-            records.gid.map_or_else(|| field(header.gid(), "the group"), Ok)?,
+            records
+                .gid
+                .map_or_else(|| field(header.gid(), &old.gid, "the group"), Ok)?,
             "the group",
         )?;
-        let mode = header.mode().map_err(|_| self.broken("the mode"))? & 0o7777;
+        let mode = field(header.mode().map(u64::from), &old.mode, "the mode")?;
+        let mode = u32::try_from(mode).map_err(|_| self.broken("the mode"))? & 0o7777;
         let mtime = match records.mtime {
             Some(mtime) => mtime,
             // Times before 1970 are negative base-256 numbers, read as unsigned ones.
-            None => (field(header.mtime(), "the modification time")?.cast_signed(), 0),
+            None => (
+                field(header.mtime(), &old.mtime, "the modification time")?.cast_signed(),
+                0,
+            ),
         };
         let kind = self.kind(header, size, &path, &records)?;
         Ok(Entry {
@@ -368,7 +381,7 @@ fn trimmed(mut name: Vec<u8>) -> Vec<u8> {
 }
 
 /// Reads the present entry's content, and an archive that is cut short inside it as an error.
-pub(super) struct Content<'a, R>(&'a mut Entries<R>);
+pub(in crate::images) struct Content<'a, R>(&'a mut Entries<R>);
 
 impl<R: Read> Read for Content<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -23,6 +23,11 @@ use std::path::{Path, PathBuf};
 
 pub use error::UnpackError;
 
+/// The walk over a tar stream, which image archives are read with too.
+pub(super) mod archive {
+    pub(in crate::images) use super::entries::{Entries, Kind};
+}
+
 use apply::Applier;
 use entries::Entries;
 

@@ -59,6 +59,8 @@ pub struct NewMountPlan {
     pub attributes: u64,
     /// Propagation to set afterwards; 0 for none.
     pub propagation: u64,
+    /// Whether it becomes read-only once the mounts below it have their mount points.
+    pub seal: bool,
 }
 
 impl MountPlan {
@@ -142,6 +144,7 @@ fn new_mount(kind: &str, destination: PathBuf, words: &Words) -> Result<NewMount
         options,
         attributes: words.set,
         propagation: if words.propagation_given { words.propagation } else { 0 },
+        seal: false,
     })
 }
 
@@ -166,7 +169,9 @@ fn cgroup(destination: &Path, words: &Words, cgroups: &[CgroupMount]) -> Result<
         set: words.set & !attribute::RDONLY,
         ..words.clone()
     };
-    let mut plans = vec![MountPlan::New(new_mount("tmpfs", destination.to_owned(), &shelf)?)];
+    let mut shelf = new_mount("tmpfs", destination.to_owned(), &shelf)?;
+    shelf.seal = words.set & attribute::RDONLY != 0;
+    let mut plans = vec![MountPlan::New(shelf)];
     for hierarchy in cgroups {
         let own = Words {
             data: hierarchy.options.clone(),

@@ -64,6 +64,7 @@ pub(crate) fn root(plan: &RootfsPlan) -> Result<OwnedFd, Failure> {
 
 /// Attaches all mounts beneath the root, in their order.
 pub(crate) fn attach(root: BorrowedFd<'_>, mounts: &[MountPlan], sources: Vec<Option<OwnedFd>>) -> Result<(), Failure> {
+    let mut to_seal = Vec::new();
     for (plan, source) in mounts.iter().zip(sources) {
         let destination = plan.destination();
         let (tree, missing) = match (plan, source) {
@@ -76,8 +77,16 @@ pub(crate) fn attach(root: BorrowedFd<'_>, mounts: &[MountPlan], sources: Vec<Op
         };
         let target = resolve::open_or_make(root, destination, missing).step("make mount point", destination)?;
         move_mount(tree.as_fd(), target.as_fd()).step("mount", destination)?;
+        if matches!(plan, MountPlan::New(new) if new.seal) {
+            to_seal.push((tree, destination));
+        }
     }
-    Ok(())
+    let readonly = MountAttributes {
+        set: attribute::RDONLY,
+        ..MountAttributes::default()
+    };
+    let seal = |(tree, path): (OwnedFd, &Path)| set_attributes(&tree, &readonly, false).step("make read-only", path);
+    to_seal.into_iter().try_for_each(seal)
 }
 
 fn make(new: &NewMountPlan) -> Result<OwnedFd, Failure> {
