@@ -213,7 +213,7 @@ impl Worker {
         }
         match result {
             Ok(done) => {
-                self.memory.succeeded(&key);
+                self.memory.succeeded(&key, Instant::now());
                 match (done, &key) {
                     (Done::Volumes, _) => self.memory.volumes_ready = true,
                     (Done::Image(reference), Key::Image(container)) => {
