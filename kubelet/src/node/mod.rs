@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use kube::Client;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{info, warn};
@@ -64,9 +65,16 @@ impl Node {
         let mut beat = interval_at(Instant::now(), HEARTBEAT);
         // After a sleep of the machine one beat is enough.
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut deleted = register::deleted(&self.client, &self.facts.name);
         loop {
-            beat.tick().await;
-            lease.renew().await;
+            tokio::select! {
+                _ = beat.tick() => lease.renew().await,
+                // Someone deleted the node; it comes back as long as we live.
+                Some(()) = deleted.next() => match register::register(&self.client, &self.facts, &written).await {
+                    Ok(()) => info!(node = self.facts.name, "registered again after it was deleted"),
+                    Err(error) => warn!(%error, node = self.facts.name, "the node can't be registered again"),
+                },
+            }
             let mut status = self.status().await;
             status::keep_transitions(&mut status, &written);
             let is_same = status::is_same(&status, &written);
@@ -77,12 +85,6 @@ impl Node {
                 Ok(()) => {
                     self.tell_changes(&written, &status);
                     (written, written_at) = (status, Instant::now());
-                }
-                Err(register::RegisterError::NotFound) => {
-                    // Someone deleted the node; it comes back as long as we live.
-                    if let Err(error) = register::register(&self.client, &self.facts, &status).await {
-                        warn!(%error, node = self.facts.name, "the node can't be registered again");
-                    }
                 }
                 Err(error) => warn!(%error, node = self.facts.name, "the node's status can't be written"),
             }

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams, PostParams};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use serde_json::json;
 
@@ -13,10 +17,7 @@ use super::facts::Facts;
 /// What registering can come to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RegisterError {
-    /// The Node is gone.
-    #[error("the node is not there any more")]
-    NotFound,
-    /// Anything else.
+    /// The API server refused, or can't be reached.
     #[error("{act}: {source}")]
     Refused { act: &'static str, source: kube::Error },
 }
@@ -51,12 +52,21 @@ pub(crate) async fn write(client: &Client, name: &str, status: &NodeStatus) -> R
         .await
     {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(error)) if error.code == 404 => Err(RegisterError::NotFound),
         Err(source) => Err(RegisterError::Refused {
             act: "writing the node's status",
             source,
         }),
     }
+}
+
+/// Tells of each deletion of this node.
+pub(super) fn deleted(client: &Client, name: &str) -> BoxStream<'static, ()> {
+    let api: Api<Node> = Api::all(client.clone());
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let events = watcher(api, config).default_backoff();
+    events
+        .filter_map(|event| std::future::ready(matches!(event, Ok(Event::Delete(_))).then_some(())))
+        .boxed()
 }
 
 fn has_conditions(node: &Node) -> bool {

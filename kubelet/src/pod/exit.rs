@@ -35,7 +35,7 @@ pub(crate) fn explain(container: &Container, code: i32, written: Option<&str>) -
 fn meaning(reason: &str, code: i32) -> String {
     match code {
         _ if reason == "OOMKilled" => {
-            "the process used more memory than its limit and was killed: raise resources.limits.memory, or use less"
+            "a process used more memory than the container's limit and was killed: raise resources.limits.memory, or use less"
                 .into()
         }
         125 => "the container could not be started".into(),

@@ -11,6 +11,9 @@ use tokio::time::Instant;
 use super::action::Key;
 use super::backoff;
 
+/// What was done is not to be done again within this time.
+const TOO_SOON: Duration = Duration::from_secs(1);
+
 /// What a worker remembers of its pod.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
@@ -18,6 +21,8 @@ pub(crate) struct Memory {
     pub(crate) under_way: BTreeSet<Key>,
     /// Actions that failed.
     pub(crate) failures: BTreeMap<Key, Failure>,
+    /// When actions were done whose effect should last, for a little while.
+    pub(crate) done_at: BTreeMap<Key, Instant>,
     /// Volumes are mounted.
     pub(crate) volumes_ready: bool,
     /// Images that are there for the next start: container name to what the runtime calls it.
@@ -102,8 +107,15 @@ impl Memory {
         })
     }
 
-    /// Notes that an action succeeded.
-    pub(crate) fn succeeded(&mut self, key: &Key) {
+    /// Notes that an action succeeded. One that has to be done again at once had no effect, or not for long: that counts as a
+    /// failure, so that a runtime that says yes and does nothing is asked again with a back-off and not in a tight loop.
+    pub(crate) fn succeeded(&mut self, key: &Key, now: Instant) {
+        self.done_at.retain(|_, at| now.duration_since(*at) < TOO_SOON);
+        let must_last = !matches!(key, Key::Image(_) | Key::Start(_) | Key::Volumes | Key::Finish);
+        if must_last && self.done_at.insert(key.clone(), now).is_some() {
+            let message = "the container runtime said that it was done, but it wasn't so, or not for long".into();
+            return self.failed(key.clone(), "NoEffect", message, now);
+        }
         self.failures.remove(key);
     }
 
@@ -118,5 +130,28 @@ impl Memory {
         if !self.ended_at.contains_key(id) {
             self.ended_at.insert(id.to_owned(), now.checked_sub(ago).unwrap_or(now));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_effect_is_repeated_with_a_back_off() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        let stop = Key::StopSandbox("s".into());
+        memory.succeeded(&stop, now);
+        assert!(memory.failures.is_empty());
+        memory.succeeded(&stop, now + Duration::from_millis(2));
+        let failure = &memory.failures[&stop];
+        assert!(failure.retry_at > now + Duration::from_millis(100));
+        memory.succeeded(&stop, now + Duration::from_secs(5));
+        assert!(memory.failures.is_empty());
+        // A container may be started again at once.
+        let start = Key::Start("a".into());
+        memory.succeeded(&start, now);
+        memory.succeeded(&start, now);
+        assert!(memory.failures.is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! What the runtime says about one pod. Facts only: what follows from them is decided elsewhere.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// Everything that the runtime has of a pod.
@@ -61,8 +62,8 @@ pub(crate) enum ContainerState {
 impl Observed {
     /// Brings both lists into order.
     pub(crate) fn new(mut sandboxes: Vec<Sandbox>, mut containers: Vec<Container>) -> Self {
-        sandboxes.sort_by(|a, b| (b.attempt, b.created_at_nanos).cmp(&(a.attempt, a.created_at_nanos)));
-        containers.sort_by(|a, b| (b.attempt, b.created_at_nanos).cmp(&(a.attempt, a.created_at_nanos)));
+        sandboxes.sort_by_key(|sandbox| Reverse((sandbox.attempt, sandbox.created_at_nanos)));
+        containers.sort_by_key(|run| Reverse((run.attempt, run.created_at_nanos)));
         Self { sandboxes, containers }
     }
 

@@ -82,14 +82,7 @@ pub(crate) async fn ensure(
     normal("Pulling", format!("Pulling image \"{image}\""));
     let begun = Instant::now();
     let auths = credentials(context, pod, image).await;
-    let pulled = with_progress(
-        context,
-        &container.name,
-        image,
-        tell,
-        pull(context, image, auths, sandbox),
-    )
-    .await;
+    let pulled = with_progress(context, pod, container, tell, pull(context, image, auths, sandbox)).await;
     match pulled {
         Ok(reference) => {
             normal("Pulled", pulled_message(context, image, begun.elapsed()).await);
@@ -149,16 +142,16 @@ async fn pull(
     Err(last)
 }
 
-/// Tells the worker how far the pull is while it goes on.
+/// Tells the worker how far the pull is while it goes on, and once, when it turns out to take a while, everybody else.
 async fn with_progress<T>(
     context: &Context,
-    container: &str,
-    image: &str,
+    pod: &Pod,
+    container: &Container,
     tell: &tokio::sync::mpsc::Sender<Message>,
     pull: impl Future<Output = T>,
 ) -> T {
+    let image = container.image.as_deref().unwrap_or_default();
     let full = image_name::full(image);
-    let mut pulls = context.pulls.clone();
     let mut speak = tokio::time::interval_at(Instant::now() + SPEAK_EVERY, SPEAK_EVERY);
     let mut said = String::new();
     tokio::pin!(pull);
@@ -166,13 +159,15 @@ async fn with_progress<T>(
         tokio::select! {
             result = &mut pull => return result,
             _ = speak.tick() => {
-                let words = pulls.borrow_and_update().get(&full).map(|progress| progress::in_words(image, progress));
-                if let Some(words) = words.filter(|words| *words != said) {
-                    said.clone_from(&words);
-                    let message = Message::Progress { container: container.to_owned(), words };
-                    // A worker that is gone needs no progress.
-                    let _ = tell.send(message).await;
+                let words = context.pulls.borrow().get(&full).map(|progress| progress::in_words(image, progress));
+                let Some(words) = words.filter(|words| *words != said) else { continue };
+                if said.is_empty() {
+                    context.recorder.pod(pod, Some(&container.name), Severity::Normal, "Pulling", words.clone());
                 }
+                said.clone_from(&words);
+                let message = Message::Progress { container: container.name.clone(), words };
+                // A worker that is gone needs no progress.
+                let _ = tell.send(message).await;
             }
         }
     }

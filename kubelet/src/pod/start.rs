@@ -80,7 +80,7 @@ pub(crate) async fn start(context: &Context, pod: &Pod, wanted: Start<'_>) -> Re
         format!("Created container: {name}"),
     );
     let started = context.runtime.start_container(&id).await;
-    started.map_err(|error| warn(Failed::new("RunContainerError", error.message)))?;
+    started.map_err(|error| warn(Failed::new("RunContainerError", without_id(&error.message, &id))))?;
     context.recorder.pod(
         pod,
         Some(name),
@@ -90,6 +90,12 @@ pub(crate) async fn start(context: &Context, pod: &Pod, wanted: Start<'_>) -> Re
     );
     hooks::post_start(context, pod, container, &id, wanted.pod_ips).await?;
     Ok(Done::Started)
+}
+
+/// The runtime's words without the container's id, which is another one at each attempt: the same failure is one event.
+fn without_id(message: &str, id: &str) -> String {
+    let cause = message.split_once(id).map_or(message, |(_, cause)| cause);
+    cause.trim_start_matches([':', ' ', '"']).to_owned()
 }
 
 fn make_mounts(

@@ -97,19 +97,12 @@ fn reason(pod: &Pod, memory: &Memory, ending: Option<&Ending>, phase: &str) -> (
     }
 }
 
-/// The newest sandbox's addresses, also when it has just died; with the node's network the node's own.
+/// The newest sandbox's addresses; with the node's network the node's own. A pod that ended keeps those that it had.
 fn pod_ips(pod: &Pod, observed: &Observed, host: &Host) -> Vec<String> {
     match observed.sandboxes.first() {
         Some(_) if pod.is_host_network() => host.ips.clone(),
-        Some(sandbox) => sandbox.ips.clone(),
-        None => pod
-            .status
-            .pod_ips
-            .iter()
-            .flatten()
-            .map(|ip| ip.ip.clone())
-            .filter(|_| pod.is_deleted())
-            .collect(),
+        Some(sandbox) if !sandbox.ips.is_empty() => sandbox.ips.clone(),
+        _ => pod.status.pod_ips.iter().flatten().map(|ip| ip.ip.clone()).collect(),
     }
 }
 

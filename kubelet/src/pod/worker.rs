@@ -213,7 +213,7 @@ impl Worker {
         }
         match result {
             Ok(done) => {
-                self.memory.succeeded(&key);
+                self.memory.succeeded(&key, Instant::now());
                 match (done, &key) {
                     (Done::Volumes, _) => self.memory.volumes_ready = true,
                     (Done::Image(reference), Key::Image(container)) => {
@@ -441,3 +441,6 @@ fn running_for(started_at_nanos: i64) -> Duration {
     let nanos = Timestamp::now().as_nanosecond() - i128::from(started_at_nanos);
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! HTTP requests for probes and hooks: https without verification, as Kubernetes asks for; any status from 200 to 399 is a
 //! success. The gRPC health check is one more request.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -104,7 +104,7 @@ async fn ask(target: &Target) -> Result<u16, String> {
         return exchange(TokioIo::new(stream), target).await;
     }
     let name = ServerName::try_from(target.host.clone()).map_err(|error| text(&error))?;
-    let stream = TlsConnector::from(unverified())
+    let stream = TlsConnector::from(Arc::clone(&UNVERIFIED))
         .connect(name, stream)
         .await
         .map_err(|error| text(&error))?;
@@ -186,7 +186,7 @@ async fn check_health(host: &str, port: u16, service: &str) -> Result<(), String
 }
 
 /// Takes any certificate: a probe asks whether the server answers, not who it is.
-fn unverified() -> Arc<ClientConfig> {
+static UNVERIFIED: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = AnyServer(Arc::clone(&provider));
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -196,7 +196,7 @@ fn unverified() -> Arc<ClientConfig> {
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth(),
     )
-}
+});
 
 #[derive(Debug)]
 struct AnyServer(Arc<rustls::crypto::CryptoProvider>);

@@ -7,18 +7,21 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::EmptyDirVolumeSource;
 use minik_api::quantity::Quantity;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
 use super::VolumeError;
 use super::files::{directory, give_to_group, making};
 
 /// Makes it, or leaves it as it is.
 pub(crate) fn make(path: &Path, source: &EmptyDirVolumeSource, group: Option<i64>) -> Result<(), VolumeError> {
-    if path.exists() {
+    let in_memory = source.medium.as_deref() == Some("Memory");
+    // After a restart of the machine the directory of one in memory is there, but nothing is mounted on it.
+    if path.exists() && (!in_memory || is_tmpfs(path)) {
         return Ok(());
     }
     let mode = if group.is_some() { 0o2777 } else { 0o777 };
     directory(path, mode)?;
-    if source.medium.as_deref() == Some("Memory") {
+    if in_memory {
         let size = source
             .size_limit
             .as_ref()
@@ -39,6 +42,10 @@ pub(crate) fn make(path: &Path, source: &EmptyDirVolumeSource, group: Option<i64
     group
         .map_or(Ok(()), |group| give_to_group(path, group))
         .map_err(making(path))
+}
+
+fn is_tmpfs(path: &Path) -> bool {
+    statfs(path).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC)
 }
 
 /// Unmounts whatever is mounted below a pod's directory, the deepest first.
@@ -92,12 +99,12 @@ mod tests {
         let source: EmptyDirVolumeSource =
             serde_json::from_value(serde_json::json!({"medium": "Memory", "sizeLimit": "1Mi"})).expect("a source");
         make(&volume, &source, None).expect("mounted");
-        let kind = nix::sys::statfs::statfs(&volume).expect("statfs").filesystem_type();
-        assert_eq!(kind, nix::sys::statfs::TMPFS_MAGIC);
+        let kind = statfs(&volume).expect("statfs").filesystem_type();
+        assert_eq!(kind, TMPFS_MAGIC);
         make(&volume, &source, None).expect("made once only");
         unmount_below(pod.path()).expect("unmounted");
-        let kind = nix::sys::statfs::statfs(&volume).expect("statfs").filesystem_type();
-        let outside = nix::sys::statfs::statfs(pod.path()).expect("statfs").filesystem_type();
+        let kind = statfs(&volume).expect("statfs").filesystem_type();
+        let outside = statfs(pod.path()).expect("statfs").filesystem_type();
         assert_eq!(kind, outside);
     }
 }

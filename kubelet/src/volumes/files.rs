@@ -1,8 +1,8 @@
 //! Directories and files with exact modes, and the two files that the kubelet gives every container: hosts and the
 //! termination log.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::fs::{self, Permissions};
+use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -97,8 +97,9 @@ pub(crate) fn termination_log(pod: &Pod, container: &str, attempt: u32, node: &N
     if let Some(parent) = path.parent() {
         directory(parent, 0o750)?;
     }
+    // What an earlier run of the same number left, before the machine was restarted, isn't this one's.
     let make = || {
-        OpenOptions::new().create(true).append(true).open(&path)?.flush()?;
+        fs::write(&path, "")?;
         fs::set_permissions(&path, Permissions::from_mode(0o666))
     };
     make().map_err(making(&path))?;

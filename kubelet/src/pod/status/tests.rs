@@ -266,6 +266,23 @@ fn conditions_keep_their_time_and_those_of_others_stay() {
 }
 
 #[test]
+fn a_pod_that_ended_keeps_its_address() {
+    let mut pod = testing::pod(json!({"restartPolicy": "Never", "containers": [{"name": "a"}]}));
+    pod.status = made(
+        &pod,
+        &observed(vec![run("a", 0, ContainerState::Running)]),
+        &Memory::default(),
+    );
+    let mut ended = observed(vec![run("a", 0, exited(0))]);
+    ended.sandboxes[0].ips.clear();
+    ended.sandboxes[0].ready = false;
+    assert_eq!(
+        made(&pod, &ended, &Memory::default()).pod_ip.as_deref(),
+        Some("10.1.0.2")
+    );
+}
+
+#[test]
 fn the_nodes_network_has_the_nodes_address() {
     let pod = testing::pod(json!({"hostNetwork": true, "containers": [{"name": "a"}]}));
     let mut observed = observed(vec![run("a", 0, ContainerState::Running)]);
