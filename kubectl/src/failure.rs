@@ -97,6 +97,23 @@ impl Failure {
         }
     }
 
+    /// The fields that the server complains about.
+    #[must_use]
+    pub fn fields(&self) -> Vec<&str> {
+        let Self::Api(status) = self else { return Vec::new() };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        let mut fields: Vec<&str> = causes
+            .map(|cause| cause.field.as_str())
+            .filter(|field| !field.is_empty())
+            .collect();
+        // Strict decoding names its fields in the message alone: `unknown field "spec.foo"`.
+        for part in status.message.split("field \"").skip(1) {
+            fields.extend(part.split('"').next());
+        }
+        fields.dedup();
+        fields
+    }
+
     /// Finds the words for what kube reports.
     #[must_use]
     pub fn from_kube(error: kube::Error, server: &str) -> Self {
@@ -236,11 +253,10 @@ pub fn message(error: &anyhow::Error) -> String {
         return failure.to_string();
     }
     let text = format!("{error:#}");
-    if text.starts_with("error: ") || text.starts_with("Error from server") {
-        text
-    } else {
-        format!("error: {text}")
-    }
+    let is_kubectls = ["error: ", "Error from server", "The "]
+        .iter()
+        .any(|start| text.starts_with(start));
+    if is_kubectls { text } else { format!("error: {text}") }
 }
 
 #[cfg(test)]
@@ -286,6 +302,18 @@ mod tests {
             bad.when("creating", "\"a.yaml\"").to_string(),
             "Error from server (BadRequest): error when creating \"a.yaml\": unknown field \"spec.foo\""
         );
+    }
+
+    #[test]
+    fn the_fields_of_a_complaint_are_known() {
+        let strict = status(serde_json::json!({
+            "code": 400, "message": "strict decoding error: unknown field \"spec.a\", unknown field \"spec.b[0].c\""
+        }));
+        assert_eq!(strict.fields(), ["spec.a", "spec.b[0].c"]);
+        let invalid = status(serde_json::json!({
+            "code": 422, "details": {"causes": [{"field": "spec.x", "message": "Required value"}]}
+        }));
+        assert_eq!(invalid.fields(), ["spec.x"]);
     }
 
     #[test]

@@ -47,7 +47,14 @@ fn main() -> ExitCode {
     if let Some(code) = commands::programs::shim_first() {
         return code;
     }
-    let Minikctl { global, verb } = Minikctl::parse();
+    let Minikctl { global, verb } = match Minikctl::try_parse() {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // What can't be understood is exit code 1, as in kubectl; help is no failure. Nobody is left to tell of a broken pipe.
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
     // Fails only when a provider is there already, which is what is wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let result = match verb {

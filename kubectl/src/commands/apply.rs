@@ -151,10 +151,11 @@ impl Apply {
         let mut document = document?;
         let resource = place(session, &mut document).await?;
         let done = if self.server_side {
-            self.server_side(session, &resource, &document).await?
+            self.server_side(session, &resource, &document).await
         } else {
-            self.client_side(session, &resource, &document).await?
+            self.client_side(session, &resource, &document).await
         };
+        let done = done.map_err(|error| with_lines(error, &document))?;
         let name = document.text("/metadata/name");
         match &self.output {
             None => {
@@ -341,6 +342,26 @@ async fn no_match(session: &Session, document: &Document) -> anyhow::Error {
         document.text("/metadata/namespace"),
         document.place(),
     )
+}
+
+/// Adds the lines of the fields that the server complains about.
+fn with_lines(error: anyhow::Error, document: &Document) -> anyhow::Error {
+    let Some(failure) = error.downcast_ref::<Failure>() else {
+        return error;
+    };
+    let place = |field: &str| {
+        Some(format!(
+            "  {}, line {}: {field}",
+            document.source,
+            document.line_of(field)?
+        ))
+    };
+    let places: Vec<String> = failure.fields().into_iter().filter_map(place).collect();
+    if places.is_empty() {
+        error
+    } else {
+        anyhow!("{failure}\n{}", places.join("\n"))
+    }
 }
 
 /// Whether there is no point in going on with the next document.

@@ -42,6 +42,9 @@ pub struct Get {
     /// Show only what changes from now on.
     #[arg(long)]
     watch_only: bool,
+    /// Say what happened to each: ADDED, MODIFIED, DELETED (with -w).
+    #[arg(long)]
+    output_watch_events: bool,
     /// In all namespaces.
     #[arg(short = 'A', long)]
     all_namespaces: bool,
@@ -289,7 +292,7 @@ impl Get {
                 // Asked by its name, an object that is not there is an error.
                 session.get(&target.resource.object(&session.namespace, name)).await?;
             }
-            screen.show(&list, target)?;
+            screen.show(&list, target, "ADDED")?;
         }
         loop {
             let query = selectors.query(&[("watch", "true"), ("resourceVersion", &version)]);
@@ -305,7 +308,7 @@ impl Get {
                     version = newer;
                 }
                 if event["type"] != "BOOKMARK" {
-                    screen.show(object, target)?;
+                    screen.show(object, target, event["type"].as_str().unwrap_or_default())?;
                 }
             }
         }
@@ -321,7 +324,7 @@ struct Screen<'a> {
 }
 
 impl Screen<'_> {
-    fn show(&mut self, object: &Value, target: &Target) -> anyhow::Result<()> {
+    fn show(&mut self, object: &Value, target: &Target, event: &str) -> anyhow::Result<()> {
         let mut out = anstream::stdout().lock();
         match &self.get.output {
             None | Some(Output::Wide) => {
@@ -331,7 +334,13 @@ impl Screen<'_> {
                 {
                     self.columns.clone_from(columns);
                 }
-                let grid = Grid::of(object, &self.columns, &self.layout);
+                let mut grid = Grid::of(object, &self.columns, &self.layout);
+                if self.get.output_watch_events {
+                    grid.rows.iter_mut().for_each(|row| row.insert(0, event.to_owned()));
+                    if !grid.head.is_empty() {
+                        grid.head.insert(0, "EVENT".to_owned());
+                    }
+                }
                 if grid.rows.is_empty() {
                     return Ok(());
                 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use futures::StreamExt as _;
-use minik_api::cri::{Image, ImageSpec, ImageStatusRequest, ListImagesRequest, RemoveImageRequest};
+use minik_api::cri::{Image, ImageSpec, ImageStatusRequest, ListImagesRequest, PullImageRequest, RemoveImageRequest};
 use minik_api::images::{ImportChunk, Progress, PullRequest};
 use tokio::io::AsyncReadExt as _;
 
@@ -144,11 +144,10 @@ pub async fn pull(
         ..PullRequest::default()
     };
     let what = format!("can't pull {image}");
-    let answer = runtime
-        .images()
-        .pull(request)
-        .await
-        .map_err(RuntimeError::refused(what.clone()))?;
+    let answer = match runtime.images().pull(request).await {
+        Err(status) if status.code() == tonic::Code::Unimplemented => return pull_plainly(runtime, image).await,
+        answer => answer.map_err(RuntimeError::refused(what.clone()))?,
+    };
     let mut updates = answer.into_inner();
     while let Some(update) = updates.next().await {
         let update = update.map_err(RuntimeError::refused(what.clone()))?;
@@ -158,6 +157,24 @@ pub async fn pull(
         }
     }
     bail!("{what}: the runtime ended without saying why; see its log (`minikctl status`)")
+}
+
+/// Pulls as any runtime can, which says nothing until it is done.
+async fn pull_plainly(runtime: &Runtime, image: &str) -> anyhow::Result<Progress> {
+    let request = PullImageRequest {
+        image: Some(ImageSpec {
+            image: image.to_owned(),
+            ..ImageSpec::default()
+        }),
+        ..PullImageRequest::default()
+    };
+    let pulled = runtime.cri().pull_image(request).await;
+    let pulled = pulled.map_err(RuntimeError::refused(format!("can't pull {image}")))?;
+    Ok(Progress {
+        image: image.to_owned(),
+        image_ref: pulled.into_inner().image_ref,
+        ..Progress::default()
+    })
 }
 
 impl Ls {

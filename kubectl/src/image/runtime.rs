@@ -33,7 +33,7 @@ pub enum RuntimeError {
         problem: String,
     },
     /// The runtime refused.
-    #[error("{what}: {}", .status.message())]
+    #[error("{what}: {}", words(.status))]
     Refused {
         /// What was asked for.
         what: String,
@@ -47,6 +47,15 @@ impl RuntimeError {
     pub fn refused(what: impl Into<String>) -> impl FnOnce(tonic::Status) -> Self {
         let what = what.into();
         move |status| Self::Refused { what, status }
+    }
+}
+
+/// What a refusal says, or what its code means where it says nothing.
+fn words(status: &tonic::Status) -> &str {
+    match (status.code(), status.message()) {
+        (tonic::Code::Unimplemented, _) => "this runtime can't do that; minik's own can",
+        (code, "") => code.description(),
+        (_, message) => message,
     }
 }
 

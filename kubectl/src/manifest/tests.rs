@@ -48,6 +48,14 @@ fn a_bad_document_costs_only_itself_and_names_its_line() {
 }
 
 #[test]
+fn fields_have_lines_of_the_file() {
+    let documents = parse("f.yaml", &format!("# head\n{POD}---\n{POD}spec:\n  nodeName: n\n"));
+    let second = documents[1].as_ref().expect("good");
+    assert_eq!(second.line_of("spec.nodeName"), Some(10));
+    assert_eq!(second.line_of("nothing"), None);
+}
+
+#[test]
 fn what_is_no_object_is_refused_with_what_is_missing() {
     for (text, expected) in [
         ("just text\n", "this is no object"),

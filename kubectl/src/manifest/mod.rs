@@ -4,6 +4,8 @@
 //! own, so that a bad one costs only itself, and each error names the source, the document's number and the line. What the
 //! fields mean is the server's business.
 
+mod locate;
+
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -28,6 +30,8 @@ pub struct Document {
     pub of: usize,
     /// The object: a map with a kind.
     pub object: Value,
+    /// Its text and the number of lines before it, where it is YAML.
+    text: Option<(String, usize)>,
 }
 
 impl Document {
@@ -35,6 +39,13 @@ impl Document {
     #[must_use]
     pub fn place(&self) -> String {
         place(&self.source, self.number, self.of)
+    }
+
+    /// The line of its source in which a field stands, or what the field is missing from.
+    #[must_use]
+    pub fn line_of(&self, field: &str) -> Option<usize> {
+        let (text, lines_before) = self.text.as_ref()?;
+        Some(locate::line_of(text, field)? + lines_before)
     }
 
     /// A field's text, or nothing.
@@ -153,7 +164,14 @@ pub fn parse(source: &str, text: &str) -> Vec<Result<Document, ManifestError>> {
         match part.value() {
             // A document of nothing but `null`, or of comments.
             Ok(Value::Null) => {}
-            Ok(value) => flatten(source, number, of, value, &mut documents),
+            Ok(value) => {
+                let from = documents.len();
+                flatten(source, number, of, value, &mut documents);
+                // Of a List's items the lines are not known.
+                if let [Ok(document)] = &mut documents[from..] {
+                    document.text = Some((part.text.to_owned(), part.lines_before));
+                }
+            }
             Err(problem) => documents.push(Err(ManifestError::Syntax {
                 place: place(source, number, of),
                 problem,
@@ -271,6 +289,7 @@ fn flatten(
             number,
             of,
             object,
+            text: None,
         }));
     }
 }
