@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use super::cluster::{Cluster, ClusterError, admin_entry};
+use super::cluster::{Cluster, ClusterError, Readiness, admin_entry, readiness};
 use super::doctor;
 use super::files::{self, Durability, FileError};
 use super::host;
@@ -396,8 +396,9 @@ async fn follow(instance: &Instance, progress: &Progress) -> Result<(), UpError>
     tokio::select! {
         result = async { programs.await?; await_node(instance, progress).await } => result,
         () = deadline => {
-            let reason = match Cluster::open(instance).await?.node().await? {
-                Some(node) => format!("{:?}", super::cluster::readiness(&node)),
+            let reason = match Cluster::open(instance).await?.node().await?.as_ref().map(readiness) {
+                Some(Readiness::NotReady(reason)) => reason,
+                Some(Readiness::Ready) => "it has become Ready only now".to_owned(),
                 None => "it has not registered".to_owned(),
             };
             Err(UpError::NotReady { reason, log: instance.log_dir().join("kubelet.log") })

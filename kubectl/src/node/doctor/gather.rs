@@ -79,7 +79,7 @@ fn wsl_facts(instance: &Instance, wslinfo: Option<fn() -> Option<String>>) -> Op
             .map(|ask| wsl::networking(ask().as_deref(), wslconfig().as_deref()))
             .unwrap_or_default(),
         systemd_configured: wsl::systemd_configured(&text("/etc/wsl.conf")),
-        data_on_windows: existing(&instance.data_dir).starts_with("/mnt/c"),
+        data_on_windows: wsl::is_windows_drive(&existing(&instance.data_dir)),
     })
 }
 

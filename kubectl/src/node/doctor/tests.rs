@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::checks::decide;
 use super::facts::{Cgroup, Disk, Facts, Networking, Trial, Wsl, parse_route};
-use super::wsl::{networking, systemd_configured, version};
+use super::wsl::{is_windows_drive, networking, systemd_configured, version};
 use super::{Check, Verdict};
 use crate::node::ports::{Holder, Taken};
 
@@ -146,6 +146,19 @@ fn wsl_in_the_wild() {
         (None, None, Networking::Unknown),
     ] {
         assert_eq!(networking(wslinfo, wslconfig), expected, "{wslinfo:?} {wslconfig:?}");
+    }
+}
+
+#[test]
+fn windows_drives_are_known_by_their_letter() {
+    for (dir, windows) in [
+        ("/mnt/c", true),
+        ("/mnt/d/data", true),
+        ("/mnt/disk", false),
+        ("/mnt", false),
+        ("/c", false),
+    ] {
+        assert_eq!(is_windows_drive(std::path::Path::new(dir)), windows, "{dir}");
     }
 }
 

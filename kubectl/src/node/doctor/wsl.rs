@@ -1,5 +1,7 @@
 //! Windows Subsystem for Linux, told from what its files say: pure.
 
+use std::path::Path;
+
 use super::Check;
 use super::facts::{Facts, Networking, Wsl};
 
@@ -38,6 +40,12 @@ pub(super) fn networking(wslinfo: Option<&str>, wslconfig: Option<&str>) -> Netw
         "none" => Networking::None,
         _ => Networking::Unknown,
     }
+}
+
+/// Windows' drives are mounted at `/mnt/c`, `/mnt/d` and so on, unless `/etc/wsl.conf` says otherwise.
+pub(super) fn is_windows_drive(dir: &Path) -> bool {
+    let letter = dir.strip_prefix("/mnt").ok().and_then(|rest| rest.iter().next());
+    letter.is_some_and(|name| name.len() == 1 && name.as_encoded_bytes()[0].is_ascii_alphabetic())
 }
 
 /// A key of an ini file's section; names are compared without case, comments begin with `#`.

@@ -19,7 +19,7 @@ use crate::node::instance::Instance;
 pub(in crate::node) enum Request {
     /// One [`Message::Status`].
     Status,
-    /// Each program's [`Message::Phase`]s since its last start, then those to come.
+    /// Each program's latest [`Message::Phase`], then those to come.
     Follow,
     /// Stop all programs; phases as with `Follow`, then [`Message::Stopped`].
     Stop,

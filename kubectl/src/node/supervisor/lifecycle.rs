@@ -150,6 +150,10 @@ impl Lifecycle {
         self.state == State::Down
     }
 
+    pub(super) fn has_process(&self) -> bool {
+        !matches!(self.state, State::Waiting | State::BackingOff { .. } | State::Down)
+    }
+
     /// When its process was started, if there is one.
     pub(super) fn since(&self) -> Option<Instant> {
         match self.state {

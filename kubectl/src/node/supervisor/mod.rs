@@ -92,8 +92,8 @@ struct Supervised {
     /// Counts the processes started, so that events of an earlier one are told apart.
     run: u64,
     child: Option<Child>,
-    /// What happened since it was last started, for those who begin to follow.
-    phases: Vec<Phase>,
+    /// What happened last, for those who begin to follow: what it was before would only mislead them.
+    latest: Option<Phase>,
 }
 
 struct Supervisor {
@@ -178,7 +178,7 @@ impl Supervisor {
             lifecycle: Lifecycle::default(),
             run: 0,
             child: None,
-            phases: Vec::new(),
+            latest: None,
         });
         Self {
             instance,
@@ -310,16 +310,12 @@ impl Supervisor {
             at_millis: millis(self.started_at.elapsed()),
             what,
         };
-        let phases = &mut self.programs[index].phases;
-        if matches!(phase.what, What::Started { .. }) {
-            phases.clear();
-        }
-        phases.push(phase.clone());
+        self.programs[index].latest = Some(phase.clone());
         self.tell(&Message::Phase(phase));
     }
 
     fn follow(&mut self, answer: mpsc::UnboundedSender<Message>) {
-        for phase in self.programs.iter().flat_map(|supervised| &supervised.phases) {
+        for phase in self.programs.iter().filter_map(|supervised| supervised.latest.as_ref()) {
             let _ = answer.send(Message::Phase(phase.clone()));
         }
         self.followers.push(answer);
@@ -349,7 +345,7 @@ impl Supervised {
             pid: self
                 .child
                 .as_ref()
-                .filter(|_| !self.lifecycle.is_down())
+                .filter(|_| self.lifecycle.has_process())
                 .map(Child::pid),
             uptime_millis: self.lifecycle.since().map(|since| millis(now - since)),
             restarts: self.lifecycle.restarts(),
