@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::objects;
 use crate::recorder::Severity;
 use crate::spec::{container as config, env, references, security};
-use crate::volumes::mounts;
+use crate::volumes::{files, mounts};
 
 /// What is to be started, and in what.
 pub(crate) struct Start<'a> {
@@ -64,6 +64,9 @@ pub(crate) async fn start(context: &Context, pod: &Pod, wanted: Start<'_>) -> Re
         mounts,
         node: &context.node,
     });
+    let log_dir = context.node.log_dir(pod).join(name);
+    let made = files::directory(&log_dir, 0o755);
+    made.map_err(|error| warn(Failed::new("CreateContainerError", error.to_string())))?;
     let created = context
         .runtime
         .create_container(wanted.sandbox_id, config, wanted.sandbox)
