@@ -6,8 +6,6 @@
 //! ```
 //! `docs/flow.md` follows one `apply` through it.
 
-#![allow(dead_code, reason = "the rooms are joined by the registry")]
-
 mod admission;
 mod auth;
 mod decode;
@@ -28,7 +26,6 @@ use std::time::Duration;
 
 use minik_api::notify;
 use minik_api::status::Status;
-use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +35,7 @@ use crate::storage::{OpenError, Store};
 use crate::subresources::kubelet::{KubeletClient, KubeletFiles};
 
 pub use crate::http::ServeError;
+pub use crate::registry::{InvalidRange, ServiceRange};
 
 /// How often a snapshot is written when something has changed.
 const SNAPSHOT: Duration = Duration::from_secs(600);
@@ -74,7 +72,7 @@ pub struct Config {
     pub kubelet_certificate_authority: Option<PathBuf>,
     /// Addresses for services
     #[arg(long, default_value = "10.96.0.0/16")]
-    pub service_cidr: String,
+    pub service_cidr: ServiceRange,
 }
 
 /// Why the API server doesn't serve.
@@ -93,8 +91,11 @@ pub enum Error {
     #[error("can't serve")]
     Serve(#[from] ServeError),
     /// What everything relies on can't be created.
-    #[error("can't create the initial namespaces")]
+    #[error("can't create the initial namespaces and services")]
     Bootstrap(#[source] Status),
+    /// The disk failed under the store.
+    #[error("the store can't be written to any more; start the API server again")]
+    StoreFailed,
     /// Signals.
     #[error("can't wait for signals")]
     Signal(#[source] io::Error),
@@ -106,11 +107,19 @@ pub enum Error {
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When the store doesn't open, a certificate is no good or an address is taken.
+/// When the store doesn't open, a certificate is no good or an address is taken; or when the disk fails under the store.
 pub async fn run(config: Config) -> Result<(), Error> {
-    let stop = CancellationToken::new();
     // Before anything is acknowledged: a stop at any time has to end in a snapshot.
     let mut signals = Signals::new().map_err(Error::Signal)?;
+    run_until(config, async move { signals.next().await }).await
+}
+
+/// Serves until `stopped` is done.
+///
+/// # Errors
+/// Those of [`run`].
+pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Result<(), Error> {
+    let stop = CancellationToken::new();
     let tls = tls_config(
         &config.tls_cert_file,
         &config.tls_private_key_file,
@@ -125,8 +134,11 @@ pub async fn run(config: Config) -> Result<(), Error> {
     })?;
     let (store, writer) =
         Store::open(&config.data_dir, registry::index).map_err(|source| open_error(&config, source))?;
-    let registry = Registry::new(store.clone());
-    registry.create_initial_namespaces().await.map_err(Error::Bootstrap)?;
+    let registry = Registry::new(store.clone(), config.service_cidr);
+    registry
+        .create_initial_objects(config.port)
+        .await
+        .map_err(Error::Bootstrap)?;
     let server = Server::bind(&config.bind_address, config.port, tls).await?;
     let tending = tokio::spawn(registry.clone().tend_namespaces());
     let snapshots = tokio::spawn(write_snapshots(store.clone(), config.data_dir.clone()));
@@ -138,16 +150,20 @@ pub async fn run(config: Config) -> Result<(), Error> {
     notify::ready().map_err(Error::Notify)?;
     tracing::info!(port = config.port, revision = store.revision().0, "serving");
     let serving = server.serve(router(api), stop.clone());
-    tokio::join!(serving, async {
-        signals.next().await;
+    let ((), failed) = tokio::join!(serving, async {
+        let failed = tokio::select! {
+            () = stopped => false,
+            () = writer.failed() => true,
+        };
         tracing::info!("stopping");
         stop.cancel();
+        failed
     });
     tending.abort();
     snapshots.abort();
     write_snapshot(store, config.data_dir).await;
     writer.join().await;
-    Ok(())
+    if failed { Err(Error::StoreFailed) } else { Ok(()) }
 }
 
 fn open_error(config: &Config, source: OpenError) -> Error {

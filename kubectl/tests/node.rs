@@ -4,8 +4,9 @@
 //! node of the user's. They need root, and fail saying so without it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -79,6 +80,15 @@ impl Node {
     fn status(&self) -> Value {
         let output = self.run("status", &["-o", "json"]);
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&output)))
+    }
+
+    /// The supervisor's account of what happens, a JSON message a line.
+    fn follow(&self) -> impl Iterator<Item = Value> + use<> {
+        let mut stream =
+            UnixStream::connect(self.dir.path().join("run/supervisor.sock")).expect("the supervisor listens");
+        stream.write_all(b"\"Follow\"\n").expect("it reads");
+        let lines = BufReader::new(stream).lines().map_while(Result::ok);
+        lines.map(|line| serde_json::from_str(&line).expect("each line is JSON"))
     }
 
     fn pid(&self, program: &str) -> Pid {
@@ -166,7 +176,9 @@ fn what_dies_is_started_again_and_the_node_gets_well() {
     assert!(output.status.success(), "{}", said(&output));
     for program in ["scheduler", "kubelet", "runtime", "apiserver"] {
         let before = node.pid(program);
+        let following = node.follow();
         kill(before, Signal::SIGKILL).expect("it runs");
+        await_failure(following, program);
         // A second `up` waits until all programs are ready and the node is.
         let again = node.up(&[]);
         assert!(again.status.success(), "{program}: {}", said(&again));
@@ -188,10 +200,11 @@ fn programs_end_with_their_supervisor_and_the_next_up_starts_over() {
     let output = node.up(&[]);
     assert!(output.status.success(), "{}", said(&output));
     let children: Vec<Pid> = PROGRAMS[1..].iter().map(|program| node.pid(program)).collect();
-    kill(node.pid("supervisor"), Signal::SIGKILL).expect("it runs");
-    for child in children {
-        // Orphans become this process' children, so their end can be awaited.
-        waitpid(child, None).unwrap_or_else(|error| panic!("process {child}: {error}"));
+    let supervisor = node.pid("supervisor");
+    kill(supervisor, Signal::SIGKILL).expect("it runs");
+    // Orphans become this process' children, so their end can be awaited: first the supervisor, then what it left.
+    for orphan in [supervisor].into_iter().chain(children) {
+        waitpid(orphan, None).unwrap_or_else(|error| panic!("process {orphan}: {error}"));
     }
     let again = node.up(&[]);
     assert!(again.status.success(), "{}", said(&again));
@@ -280,6 +293,15 @@ fn doctor_speaks_to_people_and_programs() {
         .find(|check| check["name"] == "overlayfs")
         .expect("it is checked");
     assert_eq!(overlay["verdict"], "ok");
+}
+
+fn await_failure(mut following: impl Iterator<Item = Value>, program: &str) {
+    let failed =
+        |message: &Value| message["Phase"]["program"] == program && message["Phase"]["what"]["Failed"].is_object();
+    assert!(
+        following.any(|message| failed(&message)),
+        "the supervisor sees that {program} died"
+    );
 }
 
 fn said(output: &Output) -> String {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use minik_api::cri::image_service_server::ImageServiceServer;
 use minik_api::cri::runtime_service_server::RuntimeServiceServer;
+use minik_api::images::images_server::ImagesServer;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::net::UnixListener;
@@ -21,7 +22,8 @@ use crate::cgroup::{self, CgroupError, CgroupPath};
 use crate::cri::{ContainerStreams, ImageServer, RuntimeServer, remove_files};
 use crate::daemon::Daemon;
 use crate::images::registry::Registries;
-use crate::images::{Images, OpenError};
+
+use crate::images::{Images, ImagesService, OpenError};
 use crate::network::{Network, NetworkError, NetworkPlan};
 use crate::sandbox::{self, SandboxError};
 use crate::state::{StateError, Store};
@@ -94,6 +96,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
             Arc::clone(&daemon),
             streaming,
         )))
+        .add_service(ImagesServer::new(ImagesService::new(daemon.images.clone())))
         .add_service(ImageServiceServer::new(ImageServer::new(Arc::clone(&daemon))))
         .serve_with_incoming(UnixListenerStream::new(listener));
     minik_api::notify::ready().map_err(Error::Notify)?;

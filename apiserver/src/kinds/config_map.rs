@@ -7,7 +7,7 @@ use minik_api::object::Object;
 use serde_json::Value;
 
 use super::fill::Fields;
-use super::{AGE, Column, NAME, Rules, age, checks};
+use super::{AGE, Column, NAME, Rules, age, checks, fields};
 
 /// The most that the values of a ConfigMap or Secret may come to.
 pub(super) const DATA_MAX_BYTES: usize = 1024 * 1024;
@@ -69,10 +69,6 @@ pub(super) fn immutable(new: &Object, old: &Object, data: &[&str]) -> Vec<Error>
         errors.push(Error::forbidden(&Path::new(field), IMMUTABLE));
     }
     errors
-}
-
-pub(super) fn fields<'a>(object: &'a Object, name: &str) -> Option<&'a Fields> {
-    object.body.get(name).and_then(Value::as_object)
 }
 
 pub(super) fn keys(fields: Option<&Fields>) -> impl Iterator<Item = &str> {

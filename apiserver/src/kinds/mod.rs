@@ -221,6 +221,11 @@ fn text_at(object: &Object, path: &str) -> String {
     }
 }
 
+/// The object in a field of the body.
+fn fields<'a>(object: &'a Object, name: &str) -> Option<&'a fill::Fields> {
+    object.body.get(name).and_then(Value::as_object)
+}
+
 /// How long ago the object was created, as tables show it.
 fn age(object: &Object, now: Timestamp) -> String {
     let created = object.metadata.creation_timestamp.as_ref().map(|time| time.0);

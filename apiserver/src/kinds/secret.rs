@@ -8,8 +8,8 @@ use minik_api::names::config_key;
 use minik_api::object::Object;
 use serde_json::Value;
 
-use super::config_map::{DATA_MAX_BYTES, decoded_len, fields, immutable, keys, size};
-use super::{AGE, Column, NAME, Rules, age, checks, fill, text_at};
+use super::config_map::{DATA_MAX_BYTES, decoded_len, immutable, keys, size};
+use super::{AGE, Column, NAME, Rules, age, checks, fields, fill, text_at};
 
 const SERVICE_ACCOUNT: &str = "kubernetes.io/service-account.name";
 

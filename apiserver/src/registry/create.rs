@@ -32,6 +32,7 @@ impl Registry {
     ) -> Result<Arc<Stored>, Status> {
         check_identity(kind, namespace, &mut object)?;
         fill(kind, &mut object);
+        let _turn = self.turn(kind).await;
         let prefix = object
             .metadata
             .generate_name
@@ -64,7 +65,8 @@ impl Registry {
         let attributes = self.attributes(Operation::Create, target, options);
         admission::mutate(&attributes, &mut object);
         rules.defaults(&mut object);
-        let mut errors = validate_metadata(target.kind, rules.name_rule(), &object.metadata);
+        let mut errors = self.assign_addresses(target, &mut object);
+        errors.extend(validate_metadata(target.kind, rules.name_rule(), &object.metadata));
         errors.extend(rules.validate(&object));
         if !errors.is_empty() {
             return Err(Status::invalid(target.kind, target.name, &errors));

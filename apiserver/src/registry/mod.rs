@@ -3,6 +3,7 @@
 //! Handlers (`http/`) give it decoded objects; a kind's own part comes from [`crate::kinds`], what crosses kinds from
 //! [`crate::admission`], and [`crate::storage`] keeps the result. Every failure is a `Status`.
 
+mod addresses;
 mod create;
 mod delete;
 mod list;
@@ -13,16 +14,21 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use minik_api::field;
 use minik_api::kinds::{self, Kind};
 use minik_api::object::Object;
 use minik_api::status::Status;
 use minik_api::trace::Traceparent;
+use tokio::sync::MutexGuard;
 
 use crate::admission::{Attributes, Operation};
 use crate::kinds::rules;
 use crate::storage::{Key, Store, Stored, WriteError, chain};
 
-pub(crate) use delete::{DeleteOptions, Deleted, Preconditions};
+use addresses::Addresses;
+
+pub use addresses::{InvalidRange, ServiceRange};
+pub(crate) use delete::{DeleteOptions, Deleted};
 pub(crate) use list::{List, ListOptions, Match, Selection};
 pub(crate) use update::{Part, Put};
 
@@ -30,6 +36,7 @@ pub(crate) use update::{Part, Put};
 #[derive(Clone)]
 pub(crate) struct Registry {
     store: Store,
+    addresses: Arc<Addresses>,
 }
 
 /// What the order of a write has to know of the request.
@@ -67,9 +74,10 @@ impl Target<'_> {
 }
 
 impl Registry {
-    /// On this store.
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store }
+    /// On this store, with these addresses for services.
+    pub(crate) fn new(store: Store, services: ServiceRange) -> Self {
+        let addresses = Arc::new(Addresses::new(services));
+        Self { store, addresses }
     }
 
     /// For those who watch.
@@ -82,6 +90,24 @@ impl Registry {
         self.store.get(&target.key()).ok_or_else(|| target.not_found())
     }
 
+    /// Services take turns; everything else goes at once.
+    async fn turn(&self, kind: &Kind) -> Option<MutexGuard<'_, ()>> {
+        match is_service(kind) {
+            true => Some(self.addresses.turn().await),
+            false => None,
+        }
+    }
+
+    /// Gives a service what it hasn't got yet: addresses and ports that no other has.
+    fn assign_addresses(&self, target: &Target<'_>, object: &mut Object) -> Vec<field::Error> {
+        if !is_service(target.kind) {
+            return Vec::new();
+        }
+        let (own, all) = (target.key(), self.selected(target.kind, &Selection::default()));
+        let others = all.iter().filter(|stored| stored.key != own).map(|stored| &**stored);
+        self.addresses.assign(object, others)
+    }
+
     fn attributes<'a>(&'a self, operation: Operation, target: &Target<'a>, options: &WriteOptions) -> Attributes<'a> {
         Attributes {
             operation,
@@ -92,6 +118,10 @@ impl Registry {
             traceparent: options.traceparent,
         }
     }
+}
+
+fn is_service(kind: &Kind) -> bool {
+    kind.group.is_empty() && kind.kind == "Service"
 }
 
 /// What the store calls a kind: by group and plural, since all versions of a kind are the same objects.

@@ -36,12 +36,18 @@ pub(super) fn mark_terminating(kind: &Kind, object: &mut Object) {
 }
 
 impl Registry {
-    /// Creates the namespaces that everything relies on, where they are missing.
-    pub(crate) async fn create_initial_namespaces(&self) -> Result<(), Status> {
+    /// Creates what everything relies on, where it is missing: namespaces, and the service that pods find this server by.
+    pub(crate) async fn create_initial_objects(&self, port: u16) -> Result<(), Status> {
         for name in INITIAL {
             self.ensure(kind(), "", &json!({"metadata": {"name": name}})).await?;
         }
-        Ok(())
+        let services = kinds::of("", "v1", "Service").expect("services are in the table of kinds");
+        let service = json!({
+            "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+            "spec": {"clusterIP": self.addresses.range().first().to_string(),
+                "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]},
+        });
+        self.ensure(services, "default", &service).await
     }
 
     /// Keeps namespaces in order until the store stops: each has its default service account, and one that is deleted is

@@ -70,6 +70,7 @@ impl Registry {
         options: WriteOptions,
         mut wanted: impl FnMut(&Object) -> Result<Object, Status>,
     ) -> Result<Arc<Stored>, Status> {
+        let _turn = self.turn(target.kind).await;
         let change = |old: &Object| {
             let new = wanted(old)?;
             self.updated(&target, part, &options, old, new)
@@ -96,13 +97,17 @@ impl Registry {
         let attributes = self.attributes(Operation::Update, target, options);
         admission::mutate(&attributes, &mut new);
         rules.defaults(&mut new);
+        let mut errors = match part {
+            Part::Main => self.assign_addresses(target, &mut new),
+            Part::Status | Part::Own => Vec::new(),
+        };
         if rules.has_generation() && new.body.get("spec") != old.body.get("spec") {
             new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
         }
         if new == *old {
             return Ok(Put::Keep);
         }
-        let mut errors = validate_metadata(target.kind, rules.name_rule(), &new.metadata);
+        errors.extend(validate_metadata(target.kind, rules.name_rule(), &new.metadata));
         errors.extend(validate_metadata_update(&new.metadata, &old.metadata));
         match part {
             Part::Main => errors.extend(rules.validate_update(&new, old)),

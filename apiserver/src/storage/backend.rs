@@ -53,12 +53,16 @@ pub(crate) struct Loaded {
 
 /// Keeps groups durably.
 pub(crate) trait Backend: Send {
-    /// Opens what is there, verifies all of it and returns it. To be called first, and again after a commit that failed:
-    /// such a group is then there as a whole or not at all.
+    /// Opens what is there, verifies all of it and returns it. To be called first.
     fn load(&mut self) -> Result<Loaded, BackendError>;
 
-    /// Makes a group durable: when this returns, neither a kill nor a power cut loses it.
+    /// Makes a group durable: when this returns, neither a kill nor a power cut loses it. When it fails, either
+    /// nothing of the group was written and it can be tried again later, or the backend isn't usable any more and all of the
+    /// group may be there or nothing.
     fn commit(&mut self, group: &Group) -> Result<(), BackendError>;
+
+    /// Whether trying again can help.
+    fn is_usable(&self) -> bool;
 }
 
 /// What can go wrong at the disk.
@@ -82,9 +86,9 @@ pub(crate) enum BackendError {
         /// What was found out.
         what: String,
     },
-    /// A commit failed before, and the backend wasn't loaded again.
-    #[error("the store at {} isn't open", path.display())]
-    Closed {
+    /// It failed in a way that only a new process gets out of.
+    #[error("the store at {} failed and can't be used any more; the API server has to start again", path.display())]
+    Unusable {
         /// The directory.
         path: PathBuf,
     },

@@ -15,6 +15,7 @@ mod key;
 mod memory;
 mod pages;
 mod recovery;
+mod reserve;
 mod sled;
 mod snapshot;
 mod stored;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use history::{Event, EventKind, Expired, line};
 pub(crate) use key::{Key, Revision};
@@ -54,7 +56,10 @@ pub(crate) struct Store {
 }
 
 /// The writer's thread, joined at shutdown so that the last group and the snapshot are on disk.
-pub(crate) struct Writer(std::thread::JoinHandle<()>);
+pub(crate) struct Writer {
+    thread: std::thread::JoinHandle<()>,
+    failed: CancellationToken,
+}
 
 impl Store {
     /// Opens the store below `directory`, sets a damaged one aside, and starts the writer.
@@ -71,9 +76,11 @@ impl Store {
     ) -> Result<(Self, Writer), OpenError> {
         let memory = Arc::new(Memory::new(loaded, index).map_err(OpenError::Decode)?);
         let (queue, writes) = mpsc::channel(QUEUE);
-        let thread = writer::spawn(backend, memory.clone(), index, writes).map_err(OpenError::Thread)?;
+        let failed = CancellationToken::new();
+        let thread = writer::spawn(backend, memory.clone(), index, writes, failed.clone());
+        let thread = thread.map_err(OpenError::Thread)?;
         let pages = Arc::default();
-        Ok((Self { memory, pages, queue }, Writer(thread)))
+        Ok((Self { memory, pages, queue }, Writer { thread, failed }))
     }
 
     /// The object at `key`, encoded.
@@ -143,6 +150,11 @@ impl Writer {
     /// Waits until the last write is done and the last snapshot is written; every [`Store`] has to be dropped before.
     pub(crate) async fn join(self) {
         // A writer that panicked has told so on stderr; there is nothing more to do here.
-        let _ = tokio::task::spawn_blocking(move || self.0.join()).await;
+        let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
+    }
+
+    /// Done when the store can't be written to any more in this process.
+    pub(crate) async fn failed(&self) {
+        self.failed.cancelled().await;
     }
 }

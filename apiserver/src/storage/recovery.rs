@@ -73,6 +73,10 @@ impl Backend for Locked {
     fn commit(&mut self, group: &Group) -> Result<(), BackendError> {
         self.backend.commit(group)
     }
+
+    fn is_usable(&self) -> bool {
+        self.backend.is_usable()
+    }
 }
 
 /// Where the snapshots of the store in `directory` are.

@@ -18,6 +18,7 @@ use sled::IVec;
 
 use super::backend::{Backend, BackendError, Entry, Group, Loaded, Record};
 use super::key::{Key, Revision};
+use super::reserve::Reserve;
 use super::witness::Witness;
 
 /// Sorts before all keys and is none.
@@ -31,6 +32,8 @@ const HEADER: usize = 12;
 pub(super) struct SledBackend {
     directory: PathBuf,
     open: Option<Open>,
+    /// sled itself failed, and can't be opened again in this process: it still holds its lock.
+    failed: bool,
 }
 
 struct Open {
@@ -39,6 +42,7 @@ struct Open {
     blobs: Blobs,
     witness: Witness,
     sums: Sums,
+    reserve: Reserve,
 }
 
 impl SledBackend {
@@ -47,6 +51,7 @@ impl SledBackend {
         Self {
             directory: directory.to_owned(),
             open: None,
+            failed: false,
         }
     }
 
@@ -80,7 +85,11 @@ impl SledBackend {
             .cache_capacity(CACHE_BYTES);
         let db = self.guarded("open", || config.open())?;
         let witness = Witness::open(&path.join("acknowledged")).map_err(self.io("open"))?;
-        let log = File::open(path.join("db")).map_err(self.io("open"))?;
+        let log = File::options()
+            .read(true)
+            .write(true)
+            .open(path.join("db"))
+            .map_err(self.io("open"))?;
         // The files are new, or renamed: their names have to be durable too.
         sync_directory(path)
             .and_then(|()| sync_directory(path.parent().unwrap_or(path)))
@@ -101,6 +110,7 @@ impl SledBackend {
             blobs,
             witness,
             sums,
+            reserve: Reserve::default(),
         });
         Ok(loaded)
     }
@@ -159,38 +169,43 @@ impl SledBackend {
 
 impl Backend for SledBackend {
     fn load(&mut self) -> Result<Loaded, BackendError> {
-        self.close();
+        if self.failed {
+            return Err(BackendError::Unusable {
+                path: self.directory.clone(),
+            });
+        }
+        self.open = None;
         // sled 0.34 makes directories with the process's umask; the objects hold secrets.
         make_private(&self.directory).map_err(self.io("make"))?;
         self.open()
     }
 
     fn commit(&mut self, group: &Group) -> Result<(), BackendError> {
-        let mut open = self.open.take().ok_or_else(|| BackendError::Closed {
+        let mut open = self.open.take().ok_or_else(|| BackendError::Unusable {
             path: self.directory.clone(),
         })?;
+        let sizes = group.entries.iter().map(|entry| match entry {
+            Entry::Put(record) => record.json.len(),
+            Entry::Remove(_) => 0,
+        });
+        let reserved = open.reserve.take(&open.log, sizes);
+        if let Err(source) = reserved {
+            self.open = Some(open);
+            return Err(self.io("allocate space in")(source));
+        }
         let written = self.write(&mut open, group);
-        // Put back in any case; when it failed sled knows more than is durable, and the caller loads again.
-        self.open = Some(open);
         if written.is_err() {
-            self.close();
+            // Dropping a sled that failed to write waits forever for that write.
+            std::mem::forget(open);
+            self.failed = true;
+        } else {
+            self.open = Some(open);
         }
         written
     }
-}
 
-impl SledBackend {
-    /// Lets go of sled; a sled that failed may panic while it is dropped.
-    fn close(&mut self) {
-        if let Some(open) = self.open.take() {
-            let _ = catch_unwind(AssertUnwindSafe(move || drop(open)));
-        }
-    }
-}
-
-impl Drop for SledBackend {
-    fn drop(&mut self) {
-        self.close();
+    fn is_usable(&self) -> bool {
+        !self.failed
     }
 }
 

@@ -3,15 +3,16 @@
 //! It is a thread of its own because it waits for the disk. Nothing is acknowledged, or can be read, before it is durable;
 //! a group that can't be made durable fails as a whole and leaves memory as it was.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use minik_api::object::Object;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
-use super::backend::{Backend, BackendError, Entry, Group, Loaded, Record};
+use super::backend::{Backend, BackendError, Entry, Group, Record};
 use super::key::{Key, Revision};
 use super::memory::{Memory, Published};
 use super::stored::{Index, Stored};
@@ -65,12 +66,13 @@ pub(super) fn spawn(
     memory: Arc<Memory>,
     index: Index,
     mut writes: mpsc::Receiver<Write>,
+    failed: CancellationToken,
 ) -> io::Result<JoinHandle<()>> {
     let mut writer = Writer {
         backend,
         memory,
         index,
-        broken: false,
+        failed,
     };
     std::thread::Builder::new().name("store-writer".into()).spawn(move || {
         while let Some(first) = writes.blocking_recv() {
@@ -89,8 +91,8 @@ struct Writer {
     backend: Box<dyn Backend>,
     memory: Arc<Memory>,
     index: Index,
-    /// The last commit failed: what is on disk has to be compared with memory before the next.
-    broken: bool,
+    /// Cancelled when the backend can't be used any more.
+    failed: CancellationToken,
 }
 
 impl Writer {
@@ -98,11 +100,13 @@ impl Writer {
         let memory = self.memory.clone();
         let mut plan = Plan::new(&memory, self.index);
         let decided: Vec<_> = queued.into_iter().map(|write| plan.decide(write)).collect();
-        let failure = self.make_durable(&plan.group).err().map(Arc::new);
+        let failure = match plan.group.entries.as_slice() {
+            [] => None,
+            _ => self.backend.commit(&plan.group).err().map(Arc::new),
+        };
         match &failure {
             None => self.memory.publish(plan.revision, plan.published),
             Some(error) => {
-                self.broken = true;
                 tracing::error!(error = %chain(&**error), writes = decided.len(), "writes were not stored");
             }
         }
@@ -114,33 +118,9 @@ impl Writer {
             // A client that went away doesn't want to know.
             let _ = answer.send(outcome);
         }
-    }
-
-    fn make_durable(&mut self, group: &Group) -> Result<(), BackendError> {
-        if group.entries.is_empty() {
-            return Ok(());
+        if failure.is_some() && !self.backend.is_usable() {
+            self.failed.cancel();
         }
-        if self.broken {
-            let on_disk = self.backend.load()?;
-            let repair = difference(&on_disk, &self.memory.everything());
-            self.backend.commit(&repair)?;
-            self.broken = false;
-            tracing::info!(entries = repair.entries.len(), "the store writes again");
-        }
-        self.backend.commit(group)
-    }
-}
-
-/// What has to be written so that the disk holds what memory holds.
-fn difference(disk: &Loaded, memory: &Loaded) -> Group {
-    let kept: HashSet<&Record> = disk.records.iter().collect();
-    let names: HashSet<&Key> = memory.records.iter().map(|record| &record.key).collect();
-    let missing = memory.records.iter().filter(|record| !kept.contains(record));
-    let surplus = disk.records.iter().filter(|record| !names.contains(&record.key));
-    let removals = surplus.map(|record| Entry::Remove(record.key.clone()));
-    Group {
-        revision: memory.revision,
-        entries: removals.chain(missing.cloned().map(Entry::Put)).collect(),
     }
 }
 

@@ -134,6 +134,7 @@ fn begin(name: &'static str, logs: Logs) -> anyhow::Result<()> {
             nix::unistd::getppid().as_raw() == supervisor,
             "the supervisor has ended"
         );
+        supervisor::hold_programs_lock().context("cannot lock what tells that this program runs")?;
     }
     Ok(())
 }

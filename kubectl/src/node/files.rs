@@ -61,7 +61,7 @@ pub(super) fn write(path: &Path, contents: &[u8], mode: u32, durability: Durabil
         path: path.to_owned(),
         source,
     };
-    let temporary = path.with_added_extension(format!("{}.tmp", std::process::id()));
+    let temporary = beside(path, &format!(".{}.tmp", std::process::id()));
     let written = write_new(&temporary, contents, mode, durability).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
@@ -80,6 +80,13 @@ pub(super) fn write_if_changed(
         Ok(present) if present == contents => Ok(()),
         _ => write(path, contents, mode, durability),
     }
+}
+
+/// The path with `ending` added to its last part.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 fn write_new(path: &Path, contents: &[u8], mode: u32, durability: Durability) -> io::Result<()> {

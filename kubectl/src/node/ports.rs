@@ -12,16 +12,20 @@ use super::instance::port_candidates;
 
 /// Who listens on a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Holder {
-    pub(super) pid: u32,
-    pub(super) command: String,
+pub struct Holder {
+    /// Its number.
+    pub pid: u32,
+    /// Its command line, cut to what fits a message.
+    pub command: String,
 }
 
 /// A port was taken, and by whom as far as that can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Taken {
-    pub(super) port: u16,
-    pub(super) holder: Option<Holder>,
+pub struct Taken {
+    /// Which port.
+    pub port: u16,
+    /// None when this process may not see it.
+    pub holder: Option<Holder>,
 }
 
 /// What came of looking for a port.

@@ -9,6 +9,7 @@
 //! controllers that are left, often none). Which it is comes from trying: a directory made and removed in each hierarchy.
 //! What a hierarchy lacks is left out and said in a note, it fails no container.
 
+mod devices;
 mod hierarchy;
 mod limits;
 mod stats;

@@ -121,12 +121,9 @@ fn an_out_of_memory_kill_is_told() {
         serde_json::from_str(r#"{"memory":{"limit":8388608,"swap":8388608}}"#).expect("valid");
     own.driver.apply(&path, &resources).expect("apply");
     assert_eq!(own.driver.oom_kills(&path), 0);
-    // It waits for a line before it grows, so that it grows where it was put.
+    // It waits before it grows, so that it grows where it was put; one process, so that none is left when it is reaped.
     let mut hungry = Command::new("sh")
-        .args([
-            "-c",
-            "read go; x=$(head -c 67108864 /dev/zero | tr '\\0' x); echo ${#x}",
-        ])
+        .args(["-c", "read go; exec dd if=/dev/zero of=/dev/null bs=67108864 count=1"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -150,4 +147,83 @@ fn containers_see_what_the_host_has() {
                 .any(|mount| mount.options.iter().any(|option| option == "memory"))
         ),
     }
+}
+
+/// A hybrid host's v2 side takes cgroups too, if often without controllers: enough to prove how processes get in and out.
+#[test]
+fn v2_takes_processes_at_birth_and_kills_at_once() {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").expect("readable");
+    let mount = hierarchy::parse(&text)
+        .into_iter()
+        .find(|hierarchy| hierarchy.version == 2)
+        .expect("a cgroup2 mount")
+        .mount;
+    let own = Own {
+        driver: Box::new(v2::V2::new(mount, Vec::new())),
+        parent: CgroupPath::parse(Path::new(&format!("/minik-test-{}-v2", std::process::id()))).expect("a plain path"),
+    };
+    let (first, second) = (own.child("a"), own.child("b/c"));
+    own.driver.create(&first).expect("create");
+    own.driver.create(&second).expect("create");
+    assert!(own.driver.entry(&first).expect("entry").born_in.is_some());
+    let mut children = [sleeper(), sleeper()];
+    own.driver.add(&first, pid_of(&children[0])).expect("add");
+    own.driver.add(&second, pid_of(&children[1])).expect("add");
+    assert_eq!(own.driver.processes(&own.parent).expect("listed").len(), 2);
+    own.driver.kill(&own.parent).expect("kill");
+    for child in &mut children {
+        let status = child.wait().expect("reaped");
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    }
+    own.driver.remove(&own.parent).expect("remove");
+    assert!(own.driver.stats(&first).is_err());
+}
+
+#[test]
+fn a_limit_without_a_controller_is_noted() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let driver = v2::V2::new(directory.path().to_owned(), Vec::new());
+    let resources: LinuxResources =
+        serde_json::from_str(r#"{"memory":{"limit":4096},"pids":{"limit":-1}}"#).expect("valid");
+    let path = CgroupPath::parse(Path::new("/a")).expect("a plain path");
+    let notes = driver.apply(&path, &resources).expect("nothing is refused");
+    assert_eq!(notes, ["memory.max 4096 is not enforced: no memory controller here"]);
+}
+
+#[test]
+fn v2_says_which_devices_may_be_opened() {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").expect("readable");
+    let mount = hierarchy::parse(&text)
+        .into_iter()
+        .find(|hierarchy| hierarchy.version == 2)
+        .expect("a cgroup2 mount")
+        .mount;
+    let own = Own {
+        driver: Box::new(v2::V2::new(mount, Vec::new())),
+        parent: CgroupPath::parse(Path::new(&format!("/minik-test-{}-devices", std::process::id())))
+            .expect("a plain path"),
+    };
+    let path = own.child("a");
+    own.driver.create(&path).expect("create");
+    let resources: LinuxResources = serde_json::from_str(
+        r#"{"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":1,"minor":3,"access":"rw"},
+            {"allow":true,"type":"c","major":1,"minor":5,"access":"w"}]}"#,
+    )
+    .expect("valid");
+    assert_eq!(
+        own.driver.apply(&path, &resources).expect("apply"),
+        Vec::<String>::new()
+    );
+    let mut child = Command::new("sh")
+        .args([
+            "-c",
+            "read go; true </dev/null || exit 1; true >/dev/zero || exit 2; ! true </dev/zero || exit 3; ! true </dev/full",
+        ])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sh");
+    own.driver.add(&path, pid_of(&child)).expect("add");
+    drop(child.stdin.take());
+    assert_eq!(child.wait().expect("reaped").code(), Some(0));
 }

@@ -10,7 +10,9 @@ use nix::unistd::Pid;
 use oci_spec::runtime::LinuxResources;
 
 use super::stats::{number, table, working_set};
-use super::{CgroupError, CgroupPath, Driver, Stats, create_levels, limits, processes_of, read, remove_tree, write};
+use super::{
+    CgroupError, CgroupPath, Driver, Stats, create_levels, devices, limits, processes_of, read, remove_tree, write,
+};
 use crate::launch::parent::CgroupEntry;
 use crate::launch::plan::CgroupMount;
 
@@ -87,6 +89,14 @@ impl Driver for V2 {
                 ));
             }
         }
+        if let Some(rules) = resources.devices().as_deref().filter(|rules| !rules.is_empty())
+            && let Err(errno) = devices::attach(&path.below(&self.mount), rules)
+        {
+            notes.push(format!(
+                "device rules are not enforced: {} (the kernel needs CONFIG_CGROUP_BPF)",
+                errno.desc()
+            ));
+        }
         Ok(notes)
     }
 
@@ -154,9 +164,8 @@ impl Driver for V2 {
         remove_tree(&path.below(&self.mount))
     }
 
-    /// v2 wants a BPF program for that, which isn't written yet.
     fn controls_devices(&self) -> bool {
-        false
+        devices::available()
     }
 
     fn mounts(&self) -> Vec<CgroupMount> {

@@ -17,6 +17,7 @@ use tonic::Status;
 use super::answer::{Answer, shim_failed};
 use super::start;
 use crate::daemon::Daemon;
+use crate::oci::exec_process;
 use crate::shim::{Exec, ExecStdio, Exit, ShimError};
 use crate::state::ContainerRecord;
 
@@ -143,12 +144,5 @@ pub(super) fn process(daemon: &Daemon, id: &str, command: Vec<String>, tty: bool
     let path = daemon.bundle(id).join("config.json");
     let unreadable = |error: &dyn std::fmt::Display| Status::unknown(format!("read {}: {error}", path.display()));
     let spec = Spec::load(&path).map_err(|error| unreadable(&error))?;
-    let mut process = spec.process().clone().ok_or_else(|| unreadable(&"it has no process"))?;
-    process.set_args(Some(command)).set_terminal(Some(tty));
-    let mut env = process.env().clone().unwrap_or_default();
-    if tty && !env.iter().any(|variable| variable.starts_with("TERM=")) {
-        env.push("TERM=xterm".to_owned());
-    }
-    process.set_env(Some(env));
-    Ok(process)
+    Ok(exec_process(&spec, command, tty))
 }

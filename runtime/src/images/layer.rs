@@ -23,8 +23,9 @@ use super::registry::Blob;
 use super::unpack::{UnpackError, Unpacked, unpack};
 use crate::snapshots::{Draft, Snapshots};
 
-/// Pieces between network and disk. reqwest's are at most 16 KiB (TLS records) or what the socket had, so this is about 1 MiB.
-const PIECES: usize = 32;
+/// Pieces between network and disk. hyper's read buffer grows to some 400 KiB on a fast link, so this is at most 3 MiB a
+/// layer; on slow links pieces are small and the disk never lags.
+const PIECES: usize = 8;
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// A layer that is unpacked and verified, but not published.

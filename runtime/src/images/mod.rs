@@ -104,9 +104,6 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
-    /// The HTTP client, which reads the system's certificates.
-    #[error("can't set up the client for registries")]
-    Client(#[source] reqwest::Error),
 }
 
 /// Why an image couldn't be removed.
@@ -145,7 +142,7 @@ impl Images {
         let inner = Inner {
             root: root.to_owned(),
             host: Platform::host(),
-            clients: Clients::new(registries.patience).map_err(OpenError::Client)?,
+            clients: Clients::new(registries.patience),
             registries,
             destination: Destination {
                 content: Arc::new(content),

@@ -129,13 +129,8 @@ impl Pull<'_> {
                 (None, None) => configured(self.reference.registry())?,
             };
             let (clients, repository) = (&self.inner.clients, self.reference.repository());
-            sessions.push(Session::new(
-                clients,
-                endpoint,
-                repository,
-                credentials,
-                registries.patience,
-            ));
+            let session = Session::new(clients, endpoint, repository, credentials, registries.patience)?;
+            sessions.push(session);
         }
         Ok(sessions)
     }

@@ -48,6 +48,7 @@ fn finish(result: Result<Infallible, Failure>, reporter: Reporter<'_>) -> i32 {
 }
 
 fn start_steps(plan: &Plan, prepared: &Prepared<'_>, reporter: Reporter<'_>) -> Result<Infallible, Failure> {
+    hide()?;
     restore_signals()?;
     nix::unistd::setsid().step("begin session", "")?;
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
@@ -89,6 +90,7 @@ fn exec_steps(
     prepared: &Prepared<'_>,
     reporter: Reporter<'_>,
 ) -> Result<Infallible, Failure> {
+    hide()?;
     restore_signals()?;
     nix::unistd::setsid().step("begin session", "")?;
     cgroup::join(prepared.cgroup_files)?;
@@ -99,6 +101,12 @@ fn exec_steps(
     setns(target.init, target.namespaces).step("join the container's namespaces", "")?;
     streams(process, prepared, false, reporter)?;
     become_process(process, prepared, reporter)
+}
+
+/// Processes in the container may look at this one as soon as it has no more rights than they: not at one that is not
+/// dumpable (proc(5), ptrace(2)). execve makes it so again.
+fn hide() -> Result<(), Failure> {
+    nix::sys::prctl::set_dumpable(false).step("hide from the container", "")
 }
 
 /// The shim blocks what it reads by signalfd, and ignores SIGPIPE; both would be inherited over execve.

@@ -17,9 +17,11 @@
 
 mod child;
 pub mod diagnose;
+pub mod executable;
 pub mod parent;
 pub mod plan;
 pub mod report;
+pub mod rootfs_file;
 mod steps;
 
 pub use parent::{Launch, Stdio, exec, start};

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use minik_api::cri;
 use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::{
-    Linux, LinuxBuilder, LinuxDevice, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxSeccomp,
+    Linux, LinuxBuilder, LinuxDevice, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxSeccomp, Process,
     RootBuilder, Spec, SpecBuilder,
 };
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ pub struct HostCapabilities {
     pub seccomp: bool,
     /// Capabilities that this host's root has: bit n is number n.
     pub capabilities: u64,
-    /// Whether a cgroup can say which devices may be opened (v1 `devices`). Where it can't, CAP_MKNOD is not a default.
+    /// Whether a cgroup can say which devices may be opened. Where it can't, CAP_MKNOD is not a default.
     pub device_control: bool,
     /// The host's devices, for privileged containers.
     pub devices: Vec<LinuxDevice>,
@@ -170,6 +170,24 @@ pub fn spec(inputs: &SpecInputs<'_>) -> Result<Spec, SpecError> {
         .annotations(annotations(inputs))
         .linux(linux(inputs)?);
     Ok(builder.build().expect("all fields have defaults"))
+}
+
+/// The process of an exec: the container's own rights and environment with another command.
+///
+/// The exec's `PATH` and user are the container's, as Kubernetes has it.
+#[must_use]
+pub fn exec_process(container: &Spec, args: Vec<String>, terminal: bool) -> Process {
+    let mut process = container.process().clone().unwrap_or_default();
+    process
+        .set_args(Some(args))
+        .set_terminal(Some(terminal))
+        .set_console_size(None);
+    let mut env = process.env().clone().unwrap_or_default();
+    if terminal && !env.iter().any(|entry| entry.starts_with("TERM=")) {
+        env.push("TERM=xterm".to_owned());
+    }
+    process.set_env(Some(env));
+    process
 }
 
 impl SpecInputs<'_> {

@@ -349,6 +349,19 @@ fn limits_of_zero_are_no_limits() {
 }
 
 #[test]
+fn an_exec_has_the_containers_rights() {
+    let case = Case::new();
+    let process = exec_process(&case.spec().expect("a spec"), words("ls -l"), true);
+    assert_eq!(process.args().clone(), Some(words("ls -l")));
+    assert_eq!(process.terminal(), Some(true));
+    assert_eq!(
+        (process.user(), process.capabilities()),
+        (case.process().user(), case.process().capabilities())
+    );
+    assert!(process.env().iter().flatten().any(|entry| entry == "TERM=xterm"));
+}
+
+#[test]
 fn the_bundle_is_complete() {
     let mut case = Case::new();
     case.container.stdin = true;

@@ -3,22 +3,19 @@
 //! Each request has a connection of its own, so that a slow one holds up no other and an answer can't be another's.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use minik_api::trace::Traceparent;
-use nix::errno::Errno;
 use oci_spec::runtime::Process;
-use tokio::io::{AsyncReadExt, Interest};
-use tokio::net::UnixStream;
+use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use super::Exit;
-use super::protocol::{
-    ContainerState, Envelope, Fault, FaultKind, FrameError, Request, Response, ShimEvent, Streams, frame, take,
-};
-use crate::sys::{descriptors, terminal};
+use super::dial::Connection;
+use super::protocol::{ContainerState, Fault, FaultKind, Request, Response, ShimEvent, Streams};
+use crate::launch::executable::sealed;
+use crate::sys::terminal;
 
 /// What went wrong with a shim.
 #[derive(Debug, thiserror::Error)]
@@ -136,16 +133,21 @@ impl Exec {
 }
 
 impl Shim {
-    /// Starts `executable shim --sandbox DIRECTORY` and waits until it is ready.
+    /// Starts `executable shim --sandbox DIRECTORY` and waits until it is ready. What runs is a read-only view of the
+    /// executable, see [`crate::launch::executable`].
     ///
     /// # Errors
     /// It can't be started, or says why it doesn't come up.
     pub async fn spawn(executable: &Path, sandbox_dir: &Path) -> Result<Self, ShimError> {
-        Self::spawn_command(
-            Command::new(executable).arg("shim").arg("--sandbox").arg(sandbox_dir),
-            sandbox_dir,
-        )
-        .await
+        let failed = |source| ShimError::Spawn {
+            executable: executable.to_owned(),
+            source,
+        };
+        let sealed = sealed(executable).map_err(failed)?;
+        let view = format!("/proc/self/fd/{}", sealed.as_raw_fd());
+        let mut command = Command::new(view);
+        command.arg0(executable).arg("shim").arg("--sandbox").arg(sandbox_dir);
+        Self::spawn_command(&mut command, sandbox_dir).await
     }
 
     /// Starts a shim by a command of the caller's.
@@ -407,17 +409,7 @@ impl Shim {
     }
 
     async fn open(&self) -> Result<Connection, ShimError> {
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|source| ShimError::Connect {
-                path: self.socket.clone(),
-                source,
-            })?;
-        Ok(Connection {
-            stream,
-            input: Vec::new(),
-            descriptors: Vec::new(),
-        })
+        Connection::open(&self.socket).await
     }
 }
 
@@ -441,75 +433,11 @@ impl Events {
     }
 }
 
-#[derive(Debug)]
-struct Connection {
-    stream: UnixStream,
-    input: Vec<u8>,
-    descriptors: Vec<OwnedFd>,
-}
-
-impl Connection {
-    /// The span that the caller is in travels along when it carries a trace context.
-    async fn send(&mut self, request: Request, fds: &[Option<OwnedFd>]) -> Result<(), ShimError> {
-        let bytes = frame(&Envelope {
-            traceparent: TRACEPARENT.try_with(Traceparent::to_string).ok(),
-            request,
-        });
-        let mut fds: Vec<BorrowedFd<'_>> = fds.iter().flatten().map(AsFd::as_fd).collect();
-        let mut sent = 0;
-        while sent < bytes.len() {
-            let send = || Ok(descriptors::send(self.stream.as_fd(), &bytes[sent..], &fds)?);
-            sent += self.stream.async_io(Interest::WRITABLE, send).await.map_err(broken)?;
-            fds.clear();
-        }
-        Ok(())
-    }
-
-    async fn response(&mut self) -> Result<Response, ShimError> {
-        loop {
-            let protocol = |error: FrameError| ShimError::Protocol(error.to_string());
-            match take(&mut self.input).map_err(protocol)? {
-                Some(Response::Fault(fault)) => return Err(fault.into()),
-                Some(response) => return Ok(response),
-                None => {}
-            }
-            let mut buffer = [0; 4096];
-            let receive = || Ok(descriptors::receive(self.stream.as_fd(), &mut buffer)?);
-            let (length, fds) = self
-                .stream
-                .async_io(Interest::READABLE, receive)
-                .await
-                .map_err(broken)?;
-            if length == 0 {
-                return Err(ShimError::Gone);
-            }
-            self.input.extend(&buffer[..length]);
-            self.descriptors.extend(fds);
-        }
-    }
-
-    fn descriptor(&mut self) -> Option<OwnedFd> {
-        self.descriptors.pop()
-    }
-}
-
-tokio::task_local! {
-    /// The trace that requests to shims belong to; set with `TRACEPARENT.scope(context, future)`.
-    pub static TRACEPARENT: Traceparent;
-}
-
 fn announce(stdin: Option<&OwnedFd>, stdout: Option<&OwnedFd>, stderr: Option<&OwnedFd>) -> Streams {
     Streams {
         stdin: stdin.is_some(),
         stdout: stdout.is_some(),
         stderr: stderr.is_some(),
-    }
-}
-
-fn broken(error: io::Error) -> ShimError {
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EPIPE | Errno::ECONNRESET) => ShimError::Gone,
-        _ => ShimError::Socket(error),
     }
 }
 

@@ -15,7 +15,9 @@
 mod client;
 mod connection;
 mod containers;
+mod dial;
 mod exit;
+mod life;
 mod log;
 mod namespaces;
 mod poller;
@@ -32,7 +34,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-pub use client::{Events, Exec, ExecStdio, Shim, ShimError, Started, TRACEPARENT};
+pub use client::{Events, Exec, ExecStdio, Shim, ShimError, Started};
+pub use dial::TRACEPARENT;
 pub use exit::Exit;
 pub use namespaces::clean;
 pub use protocol::{ContainerState, Fault, FaultKind, ShimEvent};

@@ -25,6 +25,7 @@ type Outcome = Result<Option<Response>, Fault>;
 
 impl Server {
     pub(super) fn serve(&mut self, from: Token, envelope: Envelope) {
+        let trace = envelope.traceparent;
         let outcome = match envelope.request {
             Request::Start { container_id, bundle } => self.start(from, container_id, &bundle),
             Request::Exec {
@@ -58,7 +59,10 @@ impl Server {
         match outcome {
             Ok(Some(response)) => self.answer(from, &response, None),
             Ok(None) => {}
-            Err(fault) => self.answer(from, &Response::Fault(fault), None),
+            Err(fault) => {
+                eprintln!("shim: {fault} (trace {})", trace.as_deref().unwrap_or("none"));
+                self.answer(from, &Response::Fault(fault), None);
+            }
         }
     }
 
@@ -129,7 +133,8 @@ impl Server {
         entry: &CgroupEntry,
     ) -> Result<Token, Fault> {
         let mut streams = ContainerStreams::new(bundle.log()?, bundle.flag(annotation::STDIN_ONCE));
-        let key: Key = self.containers.last_key_value().map_or(0, |(last, _)| last + 1);
+        let key = self.next_key;
+        self.next_key += 1;
         let mut tokens = Vec::new();
         let stdio = if bundle.plan.process.terminal.is_some() {
             Stdio::default()
@@ -229,7 +234,7 @@ impl Server {
                 .map_err(failed)
                 .map(done);
         }
-        let (_, container) = self.running(id)?;
+        let container = self.alive(id)?;
         match (&container.cgroup, all) {
             (Some(path), true) if signal == libc::SIGKILL => self.cgroups.kill(path).map_err(Fault::system)?,
             (Some(path), true) => {
@@ -342,6 +347,14 @@ impl Server {
                 last.desc()
             ),
         ))
+    }
+
+    /// A start that hangs, say on a mount, can be killed too.
+    fn alive(&self, id: &str) -> Result<&Container, Fault> {
+        match self.containers.values().find(|container| container.id == id) {
+            Some(container) if matches!(container.phase, Phase::Launching) => Ok(container),
+            _ => self.running(id).map(|(_, container)| container),
+        }
     }
 
     fn running(&self, id: &str) -> Result<(Key, &Container), Fault> {

@@ -3,25 +3,22 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::sys::epoll::{EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::connection::{Closed, Connection};
-use super::containers::{Container, Key, Launching, Phase};
-use super::exit::now_nanos;
-use super::log::Stream;
+use super::containers::{Container, Key, Launching};
 use super::poller::{Poller, READ, Token};
 use super::ports::Ports;
-use super::protocol::{Fault, FaultKind, Response, ShimEvent};
+use super::protocol::{Response, ShimEvent};
 use super::spec::SandboxSpec;
 use super::streams::Changes;
-use super::{Exit, ShimConfig, namespaces};
+use super::{ShimConfig, namespaces};
 use crate::cgroup::{self, CgroupPath, Driver};
 use crate::sys::clone::Cloned;
 
@@ -30,6 +27,8 @@ use crate::sys::clone::Cloned;
 pub(super) enum SetUpError {
     #[error("read {path}: {source}")]
     Spec { path: PathBuf, source: std::io::Error },
+    #[error("{0} is served by a running shim")]
+    Served(PathBuf),
     #[error("{act}: {source}")]
     System { act: &'static str, source: std::io::Error },
     #[error(transparent)]
@@ -70,6 +69,8 @@ pub(super) struct Server {
     pub(super) sources: HashMap<Token, Source>,
     pub(super) connections: HashMap<Token, Connection>,
     pub(super) containers: BTreeMap<Key, Container>,
+    /// Never used before, so that nothing left of an earlier container can be taken for a later one's.
+    pub(super) next_key: Key,
     pub(super) launches: HashMap<Token, Launching>,
     pub(super) processes: HashMap<Pid, Who>,
     pub(super) cgroups: Box<dyn Driver>,
@@ -77,18 +78,35 @@ pub(super) struct Server {
     pub(super) ports: Ports,
     /// Connections that wait for the end, once it is asked for.
     pub(super) stopping: Option<Vec<Token>>,
-    pause: Option<Cloned>,
+    pub(super) pause: Option<Cloned>,
+    pub(super) signals: SignalFd,
     listener: UnixListener,
-    signals: SignalFd,
 }
 
 impl Server {
     /// Everything that can fail before the pod is there; the listening sockets of the host come before its network
     /// namespace is left.
     pub(super) fn set_up(config: &ShimConfig) -> Result<Self, SetUpError> {
+        let directory = &config.sandbox_dir;
+        if std::os::unix::net::UnixStream::connect(directory.join("shim.sock")).is_ok() {
+            return Err(SetUpError::Served(directory.clone()));
+        }
+        let spec = read_spec(directory)?;
+        let pod_cgroup = spec.cgroup_parent.as_deref().map(CgroupPath::parse).transpose()?;
+        let cgroups = cgroup::detect()?;
+        let held = pod_cgroup.clone();
+        Self::bring_up(directory, &spec, cgroups, pod_cgroup).inspect_err(|_| give_back(directory, held.as_ref()))
+    }
+
+    fn bring_up(
+        directory: &Path,
+        spec: &SandboxSpec,
+        cgroups: Box<dyn Driver>,
+        pod_cgroup: Option<CgroupPath>,
+    ) -> Result<Self, SetUpError> {
         let failed = |act| move |source: std::io::Error| SetUpError::System { act, source };
-        let directory = config.sandbox_dir.clone();
-        let spec = read_spec(&directory)?;
+        // Executed through a descriptor, it would else be called by the descriptor's number.
+        let _ = nix::sys::prctl::set_name(c"minikctl-shim");
         // A session of its own: the terminal that the daemon was started from doesn't reach it. Fails when it leads one.
         let _ = nix::unistd::setsid();
         let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
@@ -100,8 +118,6 @@ impl Server {
         let signals = SignalFd::with_flags(&mask, flags).map_err(|errno| failed("watch signals")(errno.into()))?;
         let mut poller = Poller::new().map_err(|errno| failed("make epoll")(errno.into()))?;
         let ports = Ports::bind(&spec.port_mappings, &mut poller)?;
-        let cgroups = cgroup::detect()?;
-        let pod_cgroup = spec.cgroup_parent.as_deref().map(CgroupPath::parse).transpose()?;
         if let Some(path) = &pod_cgroup {
             cgroups.create(path)?;
             let notes = spec
@@ -114,7 +130,7 @@ impl Server {
                 .flatten()
                 .for_each(|note| eprintln!("shim: pod cgroup: {note}"));
         }
-        let pause = namespaces::set_up(&spec, &directory)?;
+        let pause = namespaces::set_up(spec, directory)?;
         let path = directory.join("shim.sock");
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path).map_err(failed("listen on shim.sock"))?;
@@ -130,11 +146,12 @@ impl Server {
         }
         Ok(Self {
             processes: pause.iter().map(|pause| (pause.pid, Who::Pause)).collect(),
-            directory,
+            directory: directory.to_owned(),
             poller,
             sources,
             connections: HashMap::new(),
             containers: BTreeMap::new(),
+            next_key: 0,
             launches: HashMap::new(),
             cgroups,
             pod_cgroup,
@@ -273,7 +290,7 @@ impl Server {
     }
 
     /// Carries out what a container's streams have changed.
-    fn apply(&mut self, key: Key, changes: Changes) {
+    pub(super) fn apply(&mut self, key: Key, changes: Changes) {
         for token in changes.closed {
             self.sources.remove(&token);
         }
@@ -291,194 +308,20 @@ impl Server {
             }
         }
     }
+}
 
-    fn launch_progress(&mut self, token: Token) {
-        let Some(launching) = self.launches.get_mut(&token) else {
-            return;
-        };
-        launching.pump();
-        if !launching.ended {
-            return;
-        }
-        if launching.succeeded() {
-            self.sources.remove(&token);
-            let launching = self.launches.remove(&token).expect("it was there a moment ago");
-            self.launched(launching);
-        } else {
-            // It ends in a moment, and is told to its starter when it is reaped, with all that it had taken given back.
-            let _ = self.poller.set(&launching.status, token, EpollFlags::empty());
-        }
-    }
-
-    fn launched(&mut self, launching: Launching) {
-        let started_at_nanos = now_nanos();
-        let pid = launching.pid.as_raw();
-        let response = Response::Started {
-            pid,
-            started_at_nanos,
-            notes: launching.notes,
-        };
-        let Some(key) = launching.container else {
-            return self.answer(launching.waiter, &response, launching.terminal);
-        };
-        if let Some(container) = self.containers.get_mut(&key) {
-            container.phase = Phase::Running(started_at_nanos);
-            let container_id = container.id.clone();
-            if let Some(master) = launching.terminal
-                && let Err(errno) = self.adopt_terminal(key, master)
-            {
-                eprintln!("shim: terminal of {container_id}: {errno}");
-            }
-            self.answer(launching.waiter, &response, None);
-            self.tell(&ShimEvent::Started { container_id, pid });
-        }
-    }
-
-    /// A terminal is the container's output and its input at once.
-    fn adopt_terminal(&mut self, key: Key, master: std::os::fd::OwnedFd) -> std::io::Result<()> {
-        let Some(container) = self.containers.get_mut(&key) else {
-            return Ok(());
-        };
-        let input = container.streams.set_input(&mut self.poller, master.try_clone()?)?;
-        let output = container
-            .streams
-            .add_output(&mut self.poller, master.try_clone()?, Stream::Stdout)?;
-        container.terminal = Some(master);
-        self.sources
-            .extend([input, output].map(|token| (token, Source::Streams(key))));
-        Ok(())
-    }
-
-    fn signalled(&mut self) {
-        while let Ok(Some(info)) = self.signals.read_signal() {
-            if info.ssi_signo == Signal::SIGTERM as u32 {
-                self.begin_stop(None);
-            }
-        }
-        // Signals of one kind are merged, so each means "look at all children".
-        while let Ok(status) = waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
-            if status == WaitStatus::StillAlive {
-                return;
-            }
-            if let (Some(pid), Some(exit)) = (status.pid(), Exit::of(status, now_nanos())) {
-                self.reaped(pid, exit);
-            }
-        }
-    }
-
-    fn reaped(&mut self, pid: Pid, exit: Exit) {
-        let launch = self
-            .launches
-            .iter()
-            .find(|(_, launching)| launching.pid == pid)
-            .map(|(token, _)| *token);
-        let mut failed = None;
-        if let Some(token) = launch {
-            // The end may be seen before what was reported before it.
-            self.launch_progress(token);
-            failed = self.launches.remove(&token);
-            self.sources.remove(&token);
-        }
-        match (self.processes.remove(&pid), failed) {
-            (Some(who), Some(launching)) => self.launch_failed(&who, launching, exit),
-            (Some(Who::Container(key)), None) => self.container_ended(key, exit),
-            (Some(Who::Exec { connection, .. }), None) => self.answer(connection, &Response::Exited(exit), None),
-            (Some(Who::Pause), None) => eprintln!("shim: the pause process has ended, and all containers with it"),
-            // A process that has lost its parent in the host's pid namespace.
-            (None, _) => {}
-        }
-    }
-
-    fn launch_failed(&mut self, who: &Who, launching: Launching, exit: Exit) {
-        let fault = launching.failure.map_or_else(
-            || {
-                Fault::new(
-                    FaultKind::Launch,
-                    format!("the process ended before it executed its command: {exit:?}"),
-                )
-            },
-            Fault::from,
-        );
-        if let Who::Container(key) = who
-            && let Some(mut container) = self.containers.remove(key)
-        {
-            let changes = container.streams.finish(&self.poller);
-            self.sources.retain(|token, _| !changes.closed.contains(token));
-            self.remove_cgroup(&container);
-        }
-        self.answer(launching.waiter, &Response::Fault(fault), None);
-    }
-
-    fn container_ended(&mut self, key: Key, mut exit: Exit) {
-        let Some(container) = self.containers.get_mut(&key) else {
-            return;
-        };
-        let started = match container.phase {
-            Phase::Running(started) | Phase::Ended(started, _) => started,
-            Phase::Launching => exit.finished_at_nanos,
-        };
-        exit.oom_killed = container
-            .cgroup
-            .as_ref()
-            .is_some_and(|path| self.cgroups.oom_kills(path) > 0);
-        container.phase = Phase::Ended(started, exit);
-        let changes = container.streams.finish(&self.poller);
-        if let Err(error) = exit.write(&container.bundle) {
-            eprintln!("shim: exit.json of {}: {error}", container.id);
-        }
-        let container_id = container.id.clone();
-        self.apply(key, changes);
-        if let Some(container) = self.containers.get(&key) {
-            self.remove_cgroup(container);
-        }
-        self.tell(&ShimEvent::Exited { container_id, exit });
-    }
-
-    /// In a pid namespace of its own nobody is left; elsewhere, all that the container started ends with it.
-    fn remove_cgroup(&self, container: &Container) {
-        let Some(path) = &container.cgroup else { return };
-        let removed = self.cgroups.remove(path).or_else(|_| {
-            self.cgroups.kill(path)?;
-            self.cgroups.remove(path)
-        });
-        if let Err(error) = removed {
-            // A killed process that isn't reaped yet holds it; the pod's end takes it away.
-            eprintln!("shim: {error}");
-        }
-    }
-
-    /// Kills all containers; the loop ends when they are reaped.
-    pub(super) fn begin_stop(&mut self, waiter: Option<Token>) {
-        self.stopping.get_or_insert_default().extend(waiter);
-        for container in self.containers.values().filter(|container| container.exit().is_none()) {
-            let _ = crate::sys::pidfd::send_signal(container.pidfd.as_fd(), libc::SIGKILL);
-            if let Some(Err(error)) = container.cgroup.as_ref().map(|path| self.cgroups.kill(path)) {
-                eprintln!("shim: {error}");
-            }
-        }
-    }
-
-    fn stop(&mut self) {
-        if let Some(pause) = &self.pause {
-            let _ = crate::sys::pidfd::send_signal(pause.pidfd.as_fd(), libc::SIGKILL);
-            let _ = waitpid(pause.pid, None);
-        }
-        if let Some(path) = &self.pod_cgroup {
-            let removed = self.cgroups.kill(path).and_then(|()| self.cgroups.remove(path));
-            if let Err(error) = removed {
-                eprintln!("shim: {error}");
-            }
-        }
-        namespaces::clean(&self.directory);
-        let _ = std::fs::remove_file(self.directory.join("shim.sock"));
-        let _ = std::fs::remove_file(self.directory.join("shim.pid"));
-        for token in self.stopping.take().unwrap_or_default() {
-            self.answer(token, &Response::Done, None);
-        }
+/// What a shim that doesn't come up has made so far; a cgroup with processes in it is somebody's and stays.
+fn give_back(directory: &Path, cgroup: Option<&CgroupPath>) {
+    namespaces::clean(directory);
+    if let Some(path) = cgroup
+        && let Ok(cgroups) = cgroup::detect()
+        && let Err(error) = cgroups.remove(path)
+    {
+        eprintln!("shim: {error}");
     }
 }
 
-fn read_spec(directory: &std::path::Path) -> Result<SandboxSpec, SetUpError> {
+fn read_spec(directory: &Path) -> Result<SandboxSpec, SetUpError> {
     let path = directory.join("sandbox.json");
     let read = std::fs::read(&path).and_then(|bytes| serde_json::from_slice(&bytes).map_err(Into::into));
     read.map_err(|source| SetUpError::Spec { path, source })

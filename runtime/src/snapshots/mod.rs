@@ -158,7 +158,10 @@ impl Snapshots {
     /// There is none of this key, or the disk refuses.
     pub fn remove(&self, key: &str) -> Result<(), SnapshotError> {
         let container = self.state().containers.remove(key).ok_or_else(|| unknown(key))?;
-        self.delete(container.number)
+        let directory = self.directory(container.number);
+        // Without its record the rest is garbage, so a crash in between leaves nothing that looks whole.
+        record::delete(&directory)?;
+        fs::remove_dir_all(&directory).map_err(failing("remove", &directory))
     }
 
     /// What a container's writable layer takes on disk. Walks the layer: call it on a thread that may block.
@@ -229,19 +232,19 @@ impl Snapshots {
             bytes: unpacked.bytes,
             inodes: unpacked.inodes,
         };
-        let mut state = self.state();
-        if state.layers.contains_key(chain) {
-            return Ok(());
-        }
         let record = Record::Layer {
             chain: chain.clone(),
             parent: parent.cloned(),
             diff_id: diff_id.clone(),
             usage,
         };
+        // Not under the lock: starting containers must not wait for the disk to take a layer.
         record::write_durably(&draft.directory, &record)?;
-        draft.published = true;
-        state.insert(draft.number, record);
+        let mut state = self.state();
+        if !state.layers.contains_key(chain) {
+            draft.published = true;
+            state.insert(draft.number, record);
+        }
         Ok(())
     }
 
@@ -271,19 +274,14 @@ impl Snapshots {
                 keep
             });
         }
-        // Upper layers have the higher numbers or not; since each layer's record goes first, a crash in between leaves
-        // layers whose parents may be gone. They are whole by themselves, and unneeded: the next call takes them.
+        // A layer's record is gone from the disk before any of its content is: half a layer must never look whole after a
+        // power cut. Layers upon it may stay a while without their parent; nothing needs them, and the next call takes them.
         for number in numbers {
-            self.delete(number)?;
+            let directory = self.directory(number);
+            record::delete_durably(&directory)?;
+            fs::remove_dir_all(&directory).map_err(failing("remove", &directory))?;
         }
         Ok(freed)
-    }
-
-    /// The record goes first, durably or not: without it the rest is garbage.
-    fn delete(&self, number: u64) -> Result<(), SnapshotError> {
-        let directory = self.directory(number);
-        record::delete(&directory)?;
-        fs::remove_dir_all(&directory).map_err(failing("remove", &directory))
     }
 
     fn directory(&self, number: u64) -> PathBuf {

@@ -66,8 +66,14 @@ pub(super) fn delete(directory: &Path) -> Result<(), SnapshotError> {
     let path = path(directory);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failing("remove", &path)(error)),
-        _ => durable::sync_parent(&path).map_err(failing("make durable", &path)),
+        _ => Ok(()),
     }
+}
+
+pub(super) fn delete_durably(directory: &Path) -> Result<(), SnapshotError> {
+    delete(directory)?;
+    let path = path(directory);
+    durable::sync_parent(&path).map_err(failing("make durable", &path))
 }
 
 fn path(directory: &Path) -> PathBuf {

@@ -50,7 +50,16 @@ pub fn clone_child(args: &CloneArgs<'_>, child: impl FnOnce() -> i32) -> Result<
     // SAFETY: `raw` is a valid clone_args of the size given and `pidfd` outlives the call. Neither CLONE_VM nor a stack is
     // passed, so parent and child each go on with their own copy of this frame, as after fork(2); the process has one
     // thread (checked above), so the copy is consistent.
-    let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const raw, size_of::<libc::clone_args>()) })?;
+    let cloned = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const raw, size_of::<libc::clone_args>()) });
+    let pid = match cloned {
+        // Filtered out, as inside of some container runtimes. Joining a cgroup is what the old call can't do.
+        Err(Errno::ENOSYS) if args.cgroup.is_none() => {
+            let flags = raw.flags | raw.exit_signal;
+            // SAFETY: as above; the old call stores the pidfd where its parent_tid argument points.
+            check(unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) })?
+        }
+        other => other?,
+    };
     if pid == 0 {
         let code = child();
         // SAFETY: _exit doesn't return and runs no destructors, which belong to the parent.

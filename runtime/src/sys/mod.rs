@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code, reason = "this module is the project's boundary to raw system calls")]
 
+pub mod bpf;
 pub mod capabilities;
 pub mod clone;
 pub mod descriptors;

@@ -10,6 +10,7 @@ use super::Test;
 use super::pod::Pod;
 
 pub(crate) const TESTS: &[Test] = &[
+    ("a_container_of_the_kubelets_runs", a_container_of_the_kubelets_runs),
     (
         "a_container_is_in_its_own_namespaces_and_cgroup",
         a_container_is_in_its_own_namespaces_and_cgroup,
@@ -288,4 +289,93 @@ fn shutdown_leaves_nothing() {
     let path = minik_runtime::cgroup::CgroupPath::parse(Path::new(&pod.cgroup)).unwrap();
     assert!(cgroups.processes(&path).is_err(), "the pod's cgroup is gone");
     assert!(!pod.sandbox().join("shim.sock").exists());
+}
+
+/// The whole way: what CRI asks for, as a config.json, on this kernel.
+fn a_container_of_the_kubelets_runs() {
+    use minik_api::cri;
+    use minik_runtime::oci::{self, HostCapabilities, Rootfs, SpecInputs, Users};
+    let mut pod = Pod::new();
+    for (name, text) in [
+        ("hosts", "10.0.0.9 pod"),
+        ("hostname", "pod"),
+        ("resolv.conf", "nameserver 10.0.0.1"),
+    ] {
+        std::fs::write(pod.sandbox().join(name), format!("{text}\n")).unwrap();
+    }
+    let image = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []},
+        "config": {"Entrypoint": ["sh", "-c"], "Env": ["PATH=/bin"], "User": "web"}});
+    let image = serde_json::from_value(image).unwrap();
+    let cgroups = minik_runtime::cgroup::detect().unwrap();
+    let host = HostCapabilities::detect(cgroups.as_ref()).unwrap();
+    for privileged in [false, true] {
+        let id = if privileged { "privileged" } else { "ordinary" };
+        let bundle = pod.prepare(id, &["unused"], |_| {});
+        let rootfs = Rootfs {
+            lower: vec![pod.directory.path().join("layer")],
+            upper: bundle.join("upper"),
+            work: bundle.join("work"),
+        };
+        let passwd = minik_runtime::launch::rootfs_file::read(&rootfs, "/etc/passwd").unwrap();
+        let script = "id -u; cat /etc/hosts; mkdir /dev/shm/x && echo shm; grep -c Seccomp:.*2 /proc/self/status; \
+                      test -e /dev/loop-control && echo devices";
+        let mut container = cri::ContainerConfig {
+            args: vec![script.to_owned()],
+            linux: Some(cri::LinuxContainerConfig::default()),
+            ..Default::default()
+        };
+        let linux = container.linux.as_mut().unwrap();
+        linux.resources = Some(cri::LinuxContainerResources {
+            memory_limit_in_bytes: 64 << 20,
+            cpu_shares: 128,
+            oom_score_adj: 900,
+            ..Default::default()
+        });
+        linux.security_context = Some(cri::LinuxContainerSecurityContext {
+            privileged,
+            namespace_options: Some(cri::NamespaceOption {
+                pid: cri::NamespaceMode::Container.into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        });
+        let (log, cgroup) = (bundle.join("0.log"), format!("{}/{id}", pod.cgroup));
+        let spec = oci::spec(&SpecInputs {
+            container_id: id,
+            sandbox_id: "sandbox",
+            container: &container,
+            sandbox: &cri::PodSandboxConfig::default(),
+            image: &image,
+            rootfs: &rootfs,
+            users: Users {
+                passwd: &passwd,
+                group: "",
+            },
+            sandbox_dir: &pod.sandbox(),
+            cgroup_path: Path::new(&cgroup),
+            log_path: Some(&log),
+            target_pid: None,
+            devices: &[],
+            localhost_profile: None,
+            host: &host,
+        })
+        .unwrap();
+        spec.save(bundle.join("config.json")).unwrap();
+        let started = pod
+            .wait(pod.shim.start(id, &bundle))
+            .unwrap_or_else(|error| panic!("{id}: {error}"));
+        assert_eq!(started.notes, Vec::<String>::new());
+        pod.ended(id);
+        let expected = if privileged {
+            "101\n10.0.0.9 pod\n0"
+        } else {
+            "101\n10.0.0.9 pod\nshm\n1"
+        };
+        let devices = if privileged && Path::new("/dev/loop-control").exists() {
+            "\ndevices"
+        } else {
+            ""
+        };
+        assert_eq!(pod.stdout(id), format!("{expected}{devices}"));
+    }
 }

@@ -7,6 +7,12 @@ use super::Test;
 use super::pod::Pod;
 
 pub(crate) const TESTS: &[Test] = &[
+    ("processes_are_born_in_a_v2_cgroup", processes_are_born_in_a_v2_cgroup),
+    (
+        "an_old_clone_serves_where_clone3_is_filtered",
+        an_old_clone_serves_where_clone3_is_filtered,
+    ),
+    ("the_executable_cannot_be_replaced", the_executable_cannot_be_replaced),
     ("rights_are_as_configured", rights_are_as_configured),
     ("the_default_profile_is_in_force", the_default_profile_is_in_force),
     ("paths_are_hidden_and_read_only", paths_are_hidden_and_read_only),
@@ -303,4 +309,71 @@ fn what_the_host_refuses_is_noted() {
             started.notes
         );
     }
+}
+
+fn code(cloned: &minik_runtime::sys::clone::Cloned) -> i32 {
+    loop {
+        match nix::sys::wait::waitpid(cloned.pid, None) {
+            Ok(nix::sys::wait::WaitStatus::Exited(_, code)) => return code,
+            Err(nix::errno::Errno::EINTR) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn processes_are_born_in_a_v2_cgroup() {
+    use std::os::fd::AsFd;
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let mount = mounts
+        .lines()
+        .find(|line| line.contains(" cgroup2 "))
+        .expect("a cgroup2 mount");
+    let name = format!("minik-shim-test-{}-born", std::process::id());
+    let directory = std::path::Path::new(mount.split(' ').nth(1).unwrap()).join(&name);
+    std::fs::create_dir(&directory).unwrap();
+    let opened = std::fs::File::open(&directory).unwrap();
+    let args = minik_runtime::sys::clone::CloneArgs {
+        namespaces: 0,
+        cgroup: Some(opened.as_fd()),
+    };
+    let cloned = minik_runtime::sys::clone::clone_child(&args, || {
+        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        i32::from(!own.lines().any(|line| line.starts_with("0::") && line.ends_with(&name)))
+    });
+    let code = cloned.as_ref().map(code);
+    std::fs::remove_dir(&directory).unwrap();
+    assert_eq!(code, Ok(0));
+}
+
+fn an_old_clone_serves_where_clone3_is_filtered() {
+    use minik_runtime::sys::clone::{CloneArgs, clone_child};
+    let process = serde_json::from_value(json!({"user": {"uid": 0, "gid": 0}, "args": ["x"], "cwd": "/"})).unwrap();
+    let plan = minik_runtime::launch::plan::process(&process, Some(&default_profile(&[]))).unwrap();
+    let outer = clone_child(&CloneArgs::default(), || {
+        if plan
+            .seccomp
+            .iter()
+            .any(|program| minik_runtime::sys::seccomp::load(program).is_err())
+        {
+            return 1;
+        }
+        clone_child(&CloneArgs::default(), || 7).map_or(2, |inner| code(&inner))
+    });
+    assert_eq!(code(&outer.unwrap()), 7);
+}
+
+fn the_executable_cannot_be_replaced() {
+    use nix::sys::statvfs::{FsFlags, statvfs};
+    let pod = Pod::new();
+    let shim = std::path::PathBuf::from(format!("/proc/{}/exe", pod.shim_pid()));
+    assert!(
+        statvfs(&shim).unwrap().flags().contains(FsFlags::ST_RDONLY),
+        "CVE-2019-5736"
+    );
+    assert!(
+        !statvfs(&std::env::current_exe().unwrap())
+            .unwrap()
+            .flags()
+            .contains(FsFlags::ST_RDONLY)
+    );
 }

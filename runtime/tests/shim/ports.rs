@@ -9,6 +9,8 @@ use super::Test;
 use super::pod::Pod;
 
 pub(crate) const TESTS: &[Test] = &[
+    ("a_shim_that_fails_leaves_nothing", a_shim_that_fails_leaves_nothing),
+    ("a_sandbox_has_one_shim", a_sandbox_has_one_shim),
     ("a_host_port_leads_into_the_pod", a_host_port_leads_into_the_pod),
     ("datagrams_find_their_way_back", datagrams_find_their_way_back),
     ("a_taken_port_is_named", a_taken_port_is_named),
@@ -132,4 +134,32 @@ fn port_forward_connects_inside() {
     assert_eq!(error.fault(), Some(FaultKind::FailedPrecondition));
     let error = error.to_string();
     assert!(error.contains("port 9") && error.contains("nothing listens"), "{error}");
+}
+
+fn a_shim_that_fails_leaves_nothing() {
+    let mounts = || std::fs::read_to_string("/proc/self/mounts").unwrap().lines().count();
+    let before = mounts();
+    let mut cgroup = None;
+    let failed = Pod::try_with(|spec| {
+        spec.sysctls.insert("net.no_such".to_owned(), "1".to_owned());
+        cgroup = spec.cgroup_parent.clone();
+    });
+    let Err(error) = failed else {
+        panic!("there is no such parameter")
+    };
+    assert!(error.to_string().contains("sysctl net.no_such"), "{error}");
+    assert_eq!(mounts(), before);
+    let path = minik_runtime::cgroup::CgroupPath::parse(&cgroup.unwrap()).unwrap();
+    assert!(
+        minik_runtime::cgroup::detect().unwrap().processes(&path).is_err(),
+        "its cgroup is gone"
+    );
+}
+
+fn a_sandbox_has_one_shim() {
+    let pod = Pod::new();
+    let executable = std::env::current_exe().unwrap();
+    let second = pod.wait(minik_runtime::shim::Shim::spawn(&executable, &pod.sandbox()));
+    assert!(second.unwrap_err().to_string().contains("served by a running shim"));
+    assert!(pod.wait(pod.shim.state()).is_ok(), "the first is left alone");
 }

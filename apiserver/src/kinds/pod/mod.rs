@@ -18,12 +18,14 @@ use serde_json::{Value, json};
 
 use super::checks::section;
 use super::fill::{self, Fields};
-use super::{Column, Rules, keep, keep_all_but_status, text_at};
+use super::{Column, Rules, fields, keep, keep_all_but_status, text_at};
 
 pub(super) struct Pods;
 
 impl Rules for Pods {
     fn prepare_create(&self, object: &mut Object) {
+        // The class counts requests, and those may come from limits by default.
+        self.defaults(object);
         let class = section::<PodSpec>(object, "spec").map_or("BestEffort", |spec| qos::class(&spec));
         object
             .body
@@ -60,16 +62,15 @@ impl Rules for Pods {
         with_spec(new, |spec, path, errors| {
             validation::pod_spec(spec, new.metadata.name.as_deref(), path, errors);
             validation::pod_only(spec, path, errors);
-            let none = Fields::new();
-            let fields = |object: &'_ Object| object.body.get("spec").and_then(Value::as_object).cloned();
             match section::<PodSpec>(old, "spec") {
                 Err(error) => errors.push(error),
                 Ok(old_spec) => {
+                    let none = Fields::new();
                     let change = update::Change {
                         new: spec,
                         old: &old_spec,
-                        new_fields: &fields(new).unwrap_or_else(|| none.clone()),
-                        old_fields: &fields(old).unwrap_or_else(|| none.clone()),
+                        new_fields: fields(new, "spec").unwrap_or(&none),
+                        old_fields: fields(old, "spec").unwrap_or(&none),
                     };
                     update::check(&change, path, errors);
                 }

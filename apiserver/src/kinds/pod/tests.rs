@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::kinds::testing::{created, decoded, sentences, updated, with};
+use crate::kinds::testing::{created, decoded, kind, sentences, updated, with};
 
 fn pod() -> Value {
     json!({
@@ -108,6 +108,12 @@ fn the_status_belongs_to_the_status_subresource() {
         created.at("status"),
         Some(&json!({"phase": "Pending", "qosClass": "BestEffort"}))
     );
+
+    let limits = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
+    let limited = with(pod(), "/spec/containers/0/resources", limits);
+    let (mut limited, _) = crate::decode::object(kind("Pod"), limited).expect("a pod");
+    Pods.prepare_create(&mut limited);
+    assert_eq!(limited.at("status.qosClass"), Some(&json!("Guaranteed")));
 
     let mut new = decoded(
         "Pod",

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::checks::section;
 use super::fill::{self, Fields};
-use super::{Column, NameRule, Rules, keep, text_at};
+use super::{Column, NameRule, Rules, fields, keep, text_at};
 
 const AFFINITY_SECONDS: i64 = 3 * 3600;
 
@@ -25,8 +25,9 @@ impl Rules for Services {
 
     fn prepare_update(&self, new: &mut Object, old: &Object) {
         keep(new, old, "status");
-        let old = old.body.get("spec").and_then(Value::as_object);
-        if let (Some(new), Some(old)) = (fill::object(&mut new.body, "spec"), old) {
+        // What may be kept depends on the type, which may be the default.
+        self.defaults(new);
+        if let (Some(new), Some(old)) = (fill::object(&mut new.body, "spec"), fields(old, "spec")) {
             keep_allocated(new, old);
         }
     }

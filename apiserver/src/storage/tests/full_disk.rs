@@ -16,7 +16,7 @@ fn a_full_disk_fails_writes_and_nothing_else() {
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("private mounts");
         let place = tempfile::tempdir().expect("a directory");
         let flags = MsFlags::empty();
-        mount(Some("tmpfs"), place.path(), Some("tmpfs"), flags, Some("size=4m")).expect("a small disk");
+        mount(Some("tmpfs"), place.path(), Some("tmpfs"), flags, Some("size=16m")).expect("a small disk");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime");
@@ -34,7 +34,7 @@ async fn fill(place: &Path) {
         .write(key("first"), Expect::Absent, put("first", "1"))
         .await
         .expect("there is space");
-    fs::write(&ballast, vec![1; 2 << 20]).expect("there is space for that");
+    fs::write(&ballast, vec![1; 8 << 20]).expect("there is space for that");
     let mut acknowledged = vec!["first".to_owned()];
     let failure = loop {
         let name = format!("n{}", acknowledged.len());

@@ -5,7 +5,7 @@ use super::facts::{Facts, Trial};
 use super::wsl;
 
 /// Judges all facts, in the order in which a user should look at them.
-pub(in crate::node) fn decide(facts: &super::facts::Facts) -> Vec<Check> {
+pub(super) fn decide(facts: &Facts) -> Vec<Check> {
     let mut checks = vec![root(facts), kernel(facts)];
     checks.extend(wsl::checks(facts));
     checks.push(cgroup(facts));

@@ -20,7 +20,7 @@ mod wsl;
 use serde::Serialize;
 
 use super::instance::Instance;
-pub(super) use checks::decide;
+use checks::decide;
 pub(super) use print::explain;
 
 /// How it stands with one thing that the node needs.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checks::decide;
-use super::facts::{Cgroup, Disk, Facts, Networking, Wsl, parse_route};
+use super::facts::{Cgroup, Disk, Facts, Networking, Trial, Wsl, parse_route};
 use super::wsl::{networking, systemd_configured, version};
 use super::{Check, Verdict};
 use crate::node::ports::{Holder, Taken};
@@ -60,7 +60,8 @@ fn a_sound_machine_has_nothing_to_repair() {
 #[test]
 fn whatever_is_wrong_says_what_breaks_and_how_to_repair_it() {
     let failed = || Some(Err("EPERM: Operation not permitted".to_owned()));
-    let cases: [(&str, Verdict, fn(&mut Facts, super::facts::Trial)); 12] = [
+    type Breakage = fn(&mut Facts, Trial);
+    let cases: [(&str, Verdict, Breakage); 12] = [
         ("root", Verdict::Warn, |facts, _| facts.root = false),
         ("kernel", Verdict::Fatal, |facts, _| {
             facts.kernel_release = "4.19.0".to_owned()

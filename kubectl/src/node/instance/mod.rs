@@ -19,9 +19,6 @@ pub use remember::RememberError;
 
 use super::cidr::Cidr;
 
-/// Environment variable that names the instance when `--instance` doesn't.
-pub const NAME_VARIABLE: &str = "MINIK_INSTANCE";
-
 /// The instance that commands are about when nobody says otherwise.
 pub const DEFAULT_NAME: &str = "default";
 

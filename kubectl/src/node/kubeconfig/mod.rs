@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Gid, Uid};
 
+use super::files;
 use super::invoker::Invoker;
 pub(super) use document::{Entry, standalone};
 
@@ -134,7 +135,7 @@ impl Target {
             Some(meta) => Some((Uid::from_raw(meta.uid()), Gid::from_raw(meta.gid()))),
             None => self.owner,
         };
-        let temporary = path.with_added_extension(format!("minik-{}", std::process::id()));
+        let temporary = files::beside(path, &format!(".minik-{}", std::process::id()));
         let _ = fs::remove_file(&temporary);
         let written = (|| {
             let mut file = fs::OpenOptions::new()

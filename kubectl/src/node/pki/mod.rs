@@ -21,13 +21,13 @@ use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificat
 use super::files::{self, Durability, FileError};
 pub(super) use identity::{Identity, Names, Usage, identities};
 
-const DAY: Duration = Duration::from_hours(24);
-const AUTHORITY_LIFETIME: Duration = Duration::from_hours(24 * 3650);
-const LIFETIME: Duration = Duration::from_hours(24 * 365);
+const DAY: Duration = Duration::from_secs(86_400);
+const AUTHORITY_LIFETIME: Duration = Duration::from_secs(3650 * 86_400);
+const LIFETIME: Duration = Duration::from_secs(365 * 86_400);
 /// Issued anew when less than this is left.
-const RENEW_BEFORE: Duration = Duration::from_hours(24 * 60);
+const RENEW_BEFORE: Duration = Duration::from_secs(60 * 86_400);
 /// Certificates start in the past: clocks of a virtual machine and its host differ, and WSL2's lags after sleep.
-const BACKDATE: Duration = Duration::from_hours(1);
+const BACKDATE: Duration = Duration::from_secs(3600);
 
 /// The authority's file name without its ending.
 pub(super) const AUTHORITY: &str = "ca";
@@ -146,7 +146,7 @@ pub(super) fn verdict(
     let Some(present) = present else {
         return Verdict::Issue("it was missing");
     };
-    let issuer = with_certificate(&authority.certificate, |ca| subject_key(ca)).flatten();
+    let issuer = with_certificate(&authority.certificate, subject_key).flatten();
     let checked = with_certificate(&present.certificate, |certificate| {
         if !lasts(certificate, now) {
             Verdict::Issue("it expires soon")

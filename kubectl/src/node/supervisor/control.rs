@@ -19,7 +19,7 @@ use crate::node::instance::Instance;
 pub(in crate::node) enum Request {
     /// One [`Message::Status`].
     Status,
-    /// Every [`Message::Phase`] since the supervisor began, then those to come.
+    /// Each program's [`Message::Phase`]s since its last start, then those to come.
     Follow,
     /// Stop all programs; phases as with `Follow`, then [`Message::Stopped`].
     Stop,
@@ -28,7 +28,7 @@ pub(in crate::node) enum Request {
 /// What the supervisor answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::node) enum Message {
-    Status(Status),
+    Status(Box<Status>),
     Phase(Phase),
     Stopped,
 }
@@ -128,7 +128,7 @@ pub(in crate::node) async fn status(socket: &Path) -> io::Result<Option<Status>>
     };
     while let Some(message) = connection.next().await? {
         if let Message::Status(status) = message {
-            return Ok(Some(status));
+            return Ok(Some(*status));
         }
     }
     Ok(None)

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::node::files::beside;
+
 /// A file is closed and renamed to `.1` when it has reached this; the older `.1` goes.
 const SIZE_MAX_BYTES: u64 = 8 << 20;
 
@@ -37,7 +39,7 @@ impl Log {
     /// Adds `chunk`, in a new file if this one is full. A chunk stays whole.
     pub(super) fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
         if self.size_bytes > 0 && self.size_bytes + chunk.len() as u64 > self.size_max_bytes {
-            fs::rename(&self.path, self.path.with_added_extension("1"))?;
+            fs::rename(&self.path, beside(&self.path, ".1"))?;
             self.file = append(&self.path)?;
             self.size_bytes = 0;
         }
@@ -74,7 +76,7 @@ mod tests {
         }
         drop(log);
         let newest = fs::read_to_string(&path).expect("readable");
-        let older = fs::read_to_string(path.with_added_extension("1")).expect("readable");
+        let older = fs::read_to_string(beside(&path, ".1")).expect("readable");
         assert!(newest.len() <= 100 && older.len() <= 100);
         assert!(newest.ends_with("line 0049\n"));
         assert!(older.len() + newest.len() >= 100, "full lines before the turn are kept");

@@ -92,13 +92,14 @@ struct Supervised {
     /// Counts the processes started, so that events of an earlier one are told apart.
     run: u64,
     child: Option<Child>,
+    /// What happened since it was last started, for those who begin to follow.
+    phases: Vec<Phase>,
 }
 
 struct Supervisor {
     instance: Instance,
     started_at: Instant,
     programs: Vec<Supervised>,
-    history: Vec<Phase>,
     followers: Vec<mpsc::UnboundedSender<Message>>,
     stopping: bool,
     inputs: mpsc::UnboundedSender<Input>,
@@ -167,7 +168,7 @@ fn lock(instance: &Instance) -> Result<Flock<std::fs::File>, SupervisorError> {
 }
 
 fn far_away() -> Instant {
-    Instant::now() + Duration::from_hours(24)
+    Instant::now() + Duration::from_secs(86_400)
 }
 
 impl Supervisor {
@@ -177,12 +178,12 @@ impl Supervisor {
             lifecycle: Lifecycle::default(),
             run: 0,
             child: None,
+            phases: Vec::new(),
         });
         Self {
             instance,
             started_at: Instant::now(),
             programs: programs.into(),
-            history: Vec::new(),
             followers: Vec::new(),
             stopping: false,
             inputs,
@@ -209,7 +210,7 @@ impl Supervisor {
                 }
             }
             Input::Client(control::Request::Status, answer) => {
-                let _ = answer.send(Message::Status(self.status()));
+                let _ = answer.send(Message::Status(Box::new(self.status())));
             }
             Input::Client(control::Request::Follow, answer) => self.follow(answer),
             Input::Client(control::Request::Stop, answer) => {
@@ -309,15 +310,16 @@ impl Supervisor {
             at_millis: millis(self.started_at.elapsed()),
             what,
         };
-        // What `up` replays is its own beginning; a program that keeps failing must not grow this without bound.
-        if self.history.len() < 256 {
-            self.history.push(phase.clone());
+        let phases = &mut self.programs[index].phases;
+        if matches!(phase.what, What::Started { .. }) {
+            phases.clear();
         }
+        phases.push(phase.clone());
         self.tell(&Message::Phase(phase));
     }
 
     fn follow(&mut self, answer: mpsc::UnboundedSender<Message>) {
-        for phase in &self.history {
+        for phase in self.programs.iter().flat_map(|supervised| &supervised.phases) {
             let _ = answer.send(Message::Phase(phase.clone()));
         }
         self.followers.push(answer);

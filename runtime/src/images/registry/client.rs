@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Client;
@@ -12,44 +12,63 @@ use rustls::crypto::CryptoProvider;
 
 use super::endpoint::Endpoint;
 use super::{Patience, failure};
+use crate::images::error::PullError;
 
 const REDIRECTS: usize = 10;
 
-/// One client that uses the environment's proxies, one that doesn't: registries on this machine are never behind a proxy.
+/// One client that uses the environment's proxies, one that doesn't: registries on this machine are never behind a proxy. Each
+/// is made when it is first needed: it reads all the system's certificates, which a node whose images are here never needs.
 pub(crate) struct Clients {
-    proxied: Client,
-    direct: Client,
+    patience: Patience,
+    proxied: Mutex<Option<Client>>,
+    direct: Mutex<Option<Client>>,
     proxies: Matcher,
 }
 
 impl Clients {
-    pub(crate) fn new(patience: Patience) -> reqwest::Result<Self> {
+    pub(crate) fn new(patience: Patience) -> Self {
+        Self {
+            patience,
+            proxied: Mutex::default(),
+            direct: Mutex::default(),
+            proxies: Matcher::from_env(),
+        }
+    }
+
+    pub(super) fn client(&self, endpoint: &Endpoint) -> Result<Client, PullError> {
+        let (made, without_proxy) = if endpoint.is_loopback {
+            (&self.direct, true)
+        } else {
+            (&self.proxied, false)
+        };
+        let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*made {
+            return Ok(client.clone());
+        }
+        let client = self.make(without_proxy).map_err(|error| PullError::Store {
+            act: "read the system's certificates".to_owned(),
+            source: Arc::new(error),
+        })?;
+        Ok(made.insert(client).clone())
+    }
+
+    fn make(&self, without_proxy: bool) -> reqwest::Result<Client> {
         // Another part of the program may have chosen one already; both are ring.
         if CryptoProvider::get_default().is_none() {
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         // Besides the time-out for pieces of an answer there is none for the whole: layers take as long as they take.
-        let builder = || {
-            Client::builder()
-                .user_agent(concat!("minik/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(patience.connect)
-                .read_timeout(patience.stall)
-                .redirect(Policy::custom(redirect))
-                .referer(false)
-                .dns_resolver(Arc::new(SystemResolver))
-        };
-        Ok(Self {
-            proxied: builder().build()?,
-            direct: builder().no_proxy().build()?,
-            proxies: Matcher::from_env(),
-        })
-    }
-
-    pub(super) fn client(&self, endpoint: &Endpoint) -> Client {
-        if endpoint.is_loopback {
-            self.direct.clone()
+        let builder = Client::builder()
+            .user_agent(concat!("minik/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(self.patience.connect)
+            .read_timeout(self.patience.stall)
+            .redirect(Policy::custom(redirect))
+            .referer(false)
+            .dns_resolver(Arc::new(SystemResolver));
+        if without_proxy {
+            builder.no_proxy().build()
         } else {
-            self.proxied.clone()
+            builder.build()
         }
     }
 

@@ -55,16 +55,16 @@ impl Session {
         repository: &str,
         credentials: Option<Credentials>,
         patience: Patience,
-    ) -> Self {
-        Self {
-            client: clients.client(&endpoint),
+    ) -> Result<Self, PullError> {
+        Ok(Self {
+            client: clients.client(&endpoint)?,
             proxy: clients.proxy(&endpoint),
             endpoint,
             repository: repository.to_owned(),
             credentials,
             patience,
             authorization: Mutex::new(None),
-        }
+        })
     }
 
     /// Host and port, for messages.

@@ -46,11 +46,7 @@ pub(super) struct Reply {
 impl Reply {
     pub(super) fn new(status: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
-        let mut reply = Self::announcing(status, headers, body.len(), body);
-        if status.starts_with("204") {
-            reply.body.clear();
-        }
-        reply
+        Self::announcing(status, headers, body.len(), body)
     }
 
     /// Says another length than it sends.

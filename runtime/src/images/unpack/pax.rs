@@ -88,7 +88,7 @@ fn take(key: &[u8], value: &[u8], records: &mut Records) -> Result<(), &'static 
 
 fn runs(map: &[u8]) -> Option<Vec<Run>> {
     let numbers: Vec<u64> = map.split(|b| *b == b',').map(decimal).collect::<Option<_>>()?;
-    let right = numbers.len() % 2 == 0 && numbers.len() / 2 <= limits::SPARSE_RUNS;
+    let right = numbers.len().is_multiple_of(2) && numbers.len() / 2 <= limits::SPARSE_RUNS;
     let run = |pair: &[u64]| Run {
         offset: pair[0],
         length: pair[1],

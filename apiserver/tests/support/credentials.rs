@@ -1,0 +1,34 @@
+//! An authority with a server, two known users and a stranger, as files.
+#![allow(clippy::unwrap_used, reason = "a test that can't write its files can't go on")]
+
+use std::fs;
+use std::path::Path;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+/// Name of the files, user, group.
+const IDENTITIES: [(&str, &str, &str); 4] = [
+    ("server", "apiserver", ""),
+    ("admin", "admin", "system:masters"),
+    ("node", "system:node:n1", "system:nodes"),
+    ("eve", "eve", "people"),
+];
+
+/// Writes `ca.crt`, and `NAME.crt` and `NAME.key` for each identity.
+pub fn write(directory: &Path) {
+    fs::create_dir_all(directory).unwrap();
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    fs::write(directory.join("ca.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
+    let issuer = Issuer::new(params, key);
+    for (name, user, group) in IDENTITIES {
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, user);
+        params.distinguished_name.push(DnType::OrganizationName, group);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &issuer).unwrap();
+        fs::write(directory.join(format!("{name}.crt")), certificate.pem()).unwrap();
+        fs::write(directory.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+}

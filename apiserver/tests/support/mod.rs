@@ -1,0 +1,251 @@
+//! A server on loopback with everything real but the kubelets, and a client that shows what goes over the wire.
+#![allow(clippy::unwrap_used, dead_code, reason = "for tests; each uses a part of it")]
+
+pub mod credentials;
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use minik_apiserver::{Config, run_until};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+
+/// A running server.
+pub struct Server {
+    pub directory: TempDir,
+    pub port: u16,
+    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub code: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The code and the message of a `Status`.
+    pub fn failure(&self) -> (u16, String) {
+        (
+            self.code,
+            self.json()["message"].as_str().unwrap_or_default().to_owned(),
+        )
+    }
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        credentials::write(directory.path());
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut server = Self {
+            directory,
+            port,
+            running: None,
+        };
+        server.restart().await;
+        server
+    }
+
+    /// Stops the server, if it runs, and starts it on the same store.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        let at = |name: &str| self.directory.path().join(name);
+        let config = Config {
+            data_dir: at("data"),
+            bind_address: vec!["127.0.0.1".parse().unwrap()],
+            port: self.port,
+            tls_cert_file: at("server.crt"),
+            tls_private_key_file: at("server.key"),
+            client_ca_file: at("ca.crt"),
+            kubelet_client_certificate: Some(at("admin.crt")),
+            kubelet_client_key: Some(at("admin.key")),
+            kubelet_certificate_authority: Some(at("ca.crt")),
+            service_cidr: "10.96.0.0/16".parse().unwrap(),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let (ready, is_ready) = oneshot::channel();
+        let serving = tokio::spawn(async move {
+            run_until(config, async move {
+                // Polled once everything is up.
+                let _ = ready.send(());
+                let _ = stopped.await;
+            })
+            .await
+            .unwrap();
+        });
+        is_ready.await.expect("the server starts");
+        self.running = Some((stop, serving));
+    }
+
+    pub async fn stop(&mut self) {
+        if let Some((stop, serving)) = self.running.take() {
+            let _ = stop.send(());
+            serving.await.unwrap();
+        }
+    }
+
+    /// A client with a certificate of this name, or with none.
+    pub async fn client(&self, name: Option<&str>) -> Client {
+        let roots = roots(self.directory.path());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let config = config.with_root_certificates(roots);
+        let config = match name {
+            Some(name) => {
+                let (chain, key) = identity(self.directory.path(), name);
+                config.with_client_auth_cert(chain, key).unwrap()
+            }
+            None => config.with_no_client_auth(),
+        };
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let stream = TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
+            .unwrap();
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection.with_upgrades());
+        Client { sender }
+    }
+
+    pub async fn admin(&self) -> Client {
+        self.client(Some("admin")).await
+    }
+}
+
+pub fn roots(directory: &Path) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(directory.join("ca.crt")).unwrap())
+        .unwrap();
+    roots
+}
+
+pub fn identity(directory: &Path, name: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let certificate = CertificateDer::from_pem_file(directory.join(format!("{name}.crt"))).unwrap();
+    let key = PrivateKeyDer::from_pem_file(directory.join(format!("{name}.key"))).unwrap();
+    (vec![certificate], key)
+}
+
+/// One connection.
+pub struct Client {
+    sender: SendRequest<Full<Bytes>>,
+}
+
+impl Client {
+    /// Sends a request; the answer's body isn't read yet.
+    pub async fn open(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> http::Response<Incoming> {
+        let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).unwrap();
+        self.sender.ready().await.unwrap();
+        self.sender.send_request(request).await.unwrap()
+    }
+
+    pub async fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        let (head, body) = self.open(method, path, headers, body).await.into_parts();
+        Answer {
+            code: head.status.as_u16(),
+            headers: head.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.send("GET", path, &[], "").await
+    }
+
+    pub async fn delete(&mut self, path: &str) -> Answer {
+        self.send("DELETE", path, &[], "").await
+    }
+
+    pub async fn post(&mut self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, &[("content-type", "application/json")], body.to_string())
+            .await
+    }
+
+    pub async fn put(&mut self, path: &str, body: &Value) -> Answer {
+        self.send("PUT", path, &[("content-type", "application/json")], body.to_string())
+            .await
+    }
+
+    pub async fn merge(&mut self, path: &str, body: &Value) -> Answer {
+        let headers = [("content-type", "application/merge-patch+json")];
+        self.send("PATCH", path, &headers, body.to_string()).await
+    }
+
+    /// Creates an object and gives it as it is stored.
+    pub async fn create(&mut self, path: &str, body: &Value) -> Value {
+        let answer = self.post(path, body).await;
+        assert_eq!(answer.code, 201, "{:?}", answer.body);
+        answer.json()
+    }
+
+    /// Begins a watch.
+    pub async fn watch(&mut self, path: &str) -> Watch {
+        let answer = self.open("GET", path, &[], "").await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        Watch {
+            body: answer.into_body(),
+            rest: Vec::new(),
+        }
+    }
+}
+
+/// The lines of a watch.
+pub struct Watch {
+    body: Incoming,
+    rest: Vec<u8>,
+}
+
+impl Watch {
+    /// The next event; `None` when the watch is over.
+    pub async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                return Some(serde_json::from_slice(&line).unwrap());
+            }
+            let frame = self.body.frame().await?.unwrap();
+            self.rest.extend_from_slice(&frame.into_data().unwrap());
+        }
+    }
+
+    /// The next event as `TYPE name`.
+    pub async fn line(&mut self) -> String {
+        let event = self.next().await.expect("the watch goes on");
+        let (kind, name) = (&event["type"], &event["object"]["metadata"]["name"]);
+        format!("{} {}", kind.as_str().unwrap(), name.as_str().unwrap_or_default())
+    }
+}
