@@ -19,7 +19,7 @@ use tonic::transport::Server;
 
 use crate::Config;
 use crate::cgroup::{self, CgroupError, CgroupPath};
-use crate::cri::{ContainerStreams, ImageServer, RuntimeServer, remove_files};
+use crate::cri::{ContainerStreams, ImageServer, RuntimeServer, TraceLayer, remove_files};
 use crate::daemon::Daemon;
 use crate::images::registry::Registries;
 
@@ -92,6 +92,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let (streaming, accepting) = Streaming::listen(daemon.config.streaming_address, backend).await?;
     let listener = listen(&daemon.config.listen)?;
     let serving = Server::builder()
+        .layer(TraceLayer)
         .add_service(RuntimeServiceServer::new(RuntimeServer::new(
             Arc::clone(&daemon),
             streaming,

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use tonic::{Code, Status};
 
+use super::trace::in_this_trace;
 use crate::images::error::chain;
 use crate::network::NetworkError;
 use crate::sandbox::SandboxError;
@@ -68,7 +69,7 @@ pub(super) fn shim_failed(error: &ShimError, act: &str, thing: &str) -> Status {
 
 /// Runs a verb in a task of its own, so that it ends even if the client doesn't wait for it.
 pub(super) async fn to_the_end<T: Send + 'static>(verb: impl Future<Output = Answer<T>> + Send + 'static) -> Answer<T> {
-    match tokio::spawn(verb).await {
+    match tokio::spawn(in_this_trace(verb)).await {
         Ok(answer) => answer,
         Err(error) => Err(Status::internal(format!("the runtime failed on this request: {error}"))),
     }

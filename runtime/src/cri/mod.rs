@@ -29,9 +29,11 @@ mod stats;
 mod status;
 mod stop;
 mod streams;
+mod trace;
 mod update;
 
 pub(crate) use image_service::ImageServer;
 pub(crate) use remove::remove_files;
 pub(crate) use runtime_service::RuntimeServer;
 pub(crate) use streams::ContainerStreams;
+pub(crate) use trace::TraceLayer;

@@ -26,7 +26,8 @@ pub(crate) use stop::{remove, stop};
 
 /// What can go wrong in a sandbox's life.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SandboxError {
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum SandboxError {
     #[error("the pod sandbox config has no metadata")]
     NoMetadata,
     #[error("pod {name:?} has sandbox {id} for this attempt already")]
@@ -51,7 +52,7 @@ pub(crate) enum SandboxError {
     Shim {
         id: String,
         #[source]
-        source: ShimError,
+        source: Box<ShimError>,
     },
     #[error("connect sandbox {id} to the network")]
     Network {

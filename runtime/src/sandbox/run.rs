@@ -108,7 +108,10 @@ async fn start(
         })?;
     let shim = Shim::spawn(&daemon.config.executable, &directory)
         .await
-        .map_err(|source| SandboxError::Shim { id: id.clone(), source })?;
+        .map_err(|source| SandboxError::Shim {
+            id: id.clone(),
+            source: Box::new(source),
+        })?;
     if let Some(network) = record.network {
         attach(daemon, network, &directory)
             .await
@@ -120,9 +123,10 @@ async fn start(
         true
     })?;
     let followed = follow::follow(daemon, &shim, entry).await;
-    followed
-        .map(drop)
-        .map_err(|source| SandboxError::Shim { id: id.clone(), source })
+    followed.map(drop).map_err(|source| SandboxError::Shim {
+        id: id.clone(),
+        source: Box::new(source),
+    })
 }
 
 fn prepare(directory: &Path, spec: &SandboxSpec) -> std::io::Result<()> {

@@ -23,11 +23,10 @@ where
         let inward = async {
             while let Some(Ok(message)) = source.next().await {
                 match message {
-                    Message::Binary(data) => {
-                        if to_near.write_all(&data).await.is_err() {
-                            return;
-                        }
-                    }
+                    Message::Binary(data) => match to_near.write_all(&data).await {
+                        Ok(()) => {}
+                        Err(_) => return,
+                    },
                     Message::Close(_) => return,
                     _ => {}
                 }

@@ -13,7 +13,7 @@ const APPLETS: [&str; 16] = [
 ];
 
 /// The image as a tar archive.
-pub fn busybox(tag: &str) -> Vec<u8> {
+pub(crate) fn busybox(tag: &str) -> Vec<u8> {
     let program = fs::read(BUSYBOX).expect("/bin/busybox, from `apt-get install busybox-static`");
     let mut layer = Builder::new(Vec::new());
     for directory in ["bin/", "etc/", "root/", "tmp/"] {

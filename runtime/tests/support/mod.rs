@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
-pub mod archive;
+pub(crate) mod archive;
 
 use std::fs;
 use std::future::Future;
@@ -28,13 +28,13 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 
 /// Longest wait for anything. A test that needs more has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-pub const IMAGE: &str = "docker.io/library/busybox:test";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const IMAGE: &str = "docker.io/library/busybox:test";
 
 static NODES: AtomicU32 = AtomicU32::new(0);
 
 /// Runs a test in a thread with a network namespace of its own.
-pub fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+pub(crate) fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     let thread = std::thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root: run them with sudo");
         let control = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
@@ -50,17 +50,17 @@ pub fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 's
     }
 }
 
-pub struct Node {
+pub(crate) struct Node {
     directory: tempfile::TempDir,
     name: String,
     process: Option<Child>,
-    pub runtime: RuntimeServiceClient<Channel>,
-    pub images: ImageServiceClient<Channel>,
+    pub(crate) runtime: RuntimeServiceClient<Channel>,
+    pub(crate) images: ImageServiceClient<Channel>,
 }
 
 impl Node {
     /// Starts a runtime with the busybox image in it.
-    pub async fn start() -> Node {
+    pub(crate) async fn start() -> Node {
         let directory = tempfile::tempdir().expect("a directory");
         let name = format!("t{}-{}", std::process::id(), NODES.fetch_add(1, Ordering::Relaxed));
         let channel = channel(directory.path());
@@ -91,7 +91,7 @@ impl Node {
     }
 
     /// Starts the process, and returns when it serves.
-    pub fn serve(&mut self) {
+    pub(crate) fn serve(&mut self) {
         let notify = self.path("notify");
         let _ = fs::remove_file(&notify);
         let ready = UnixDatagram::bind(&notify).expect("a socket to be told on");
@@ -113,21 +113,21 @@ impl Node {
     }
 
     /// Ends the process as a crash would.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut process = self.process.take().expect("the runtime runs");
         process.kill().expect("kill the runtime");
         process.wait().expect("wait for the runtime");
     }
 
     /// Ends the process as a user would.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let mut process = self.process.take().expect("the runtime runs");
         kill(pid(&process), Signal::SIGTERM).expect("stop the runtime");
         assert!(process.wait().expect("wait for the runtime").success());
     }
 
     /// Removes all that the instance left on the node; nothing of it may remain.
-    pub fn undo(mut self) {
+    pub(crate) fn undo(mut self) {
         if self.process.is_some() {
             self.stop();
         }
@@ -136,34 +136,38 @@ impl Node {
     }
 
     /// No interface, route, mount, cgroup or process of this instance.
-    pub fn assert_nothing_left(&self) {
+    pub(crate) fn assert_nothing_left(&self) {
         self.assert_no_pods_left();
-        assert_eq!(self.cgroups(), [PathBuf::new(); 0], "cgroups");
+        assert_eq!(self.cgroups(), Vec::<PathBuf>::new(), "cgroups");
         assert_eq!(routes().lines().count(), 1, "routes: {}", routes());
         assert!(!self.path("state").exists(), "the state directory is gone");
     }
 
     /// The same for what pods need; what the instance shares may be there.
-    pub fn assert_no_pods_left(&self) {
+    pub(crate) fn assert_no_pods_left(&self) {
         assert_eq!(interfaces(), ["lo"], "interfaces");
         let directory = self.directory.path().to_str().expect("a path in UTF-8");
         let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
         let ours: Vec<&str> = mounts.lines().filter(|line| line.contains(directory)).collect();
-        assert_eq!(ours, [""; 0], "mounts");
+        assert_eq!(ours, Vec::<&str>::new(), "mounts");
         let pods = self
             .cgroups()
             .iter()
             .flat_map(|cgroup| directories(cgroup))
             .collect::<Vec<_>>();
-        assert_eq!(pods, [PathBuf::new(); 0], "cgroups of pods");
-        assert_eq!(processes(&format!("{directory}/state/sandboxes")), [0; 0], "shims");
+        assert_eq!(pods, Vec::<PathBuf>::new(), "cgroups of pods");
+        assert_eq!(
+            processes(&format!("{directory}/state/sandboxes")),
+            Vec::<u32>::new(),
+            "shims"
+        );
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.process.as_ref().expect("the runtime runs").id()
     }
 
@@ -188,7 +192,7 @@ impl Node {
     }
 
     /// A sandbox config with its own name and log directory.
-    pub fn pod(&self, name: &str) -> PodSandboxConfig {
+    pub(crate) fn pod(&self, name: &str) -> PodSandboxConfig {
         let logs = self.path("logs").join(name);
         fs::create_dir_all(&logs).expect("the log directory");
         PodSandboxConfig {
@@ -210,7 +214,7 @@ impl Node {
         }
     }
 
-    pub async fn run_pod(&mut self, config: &PodSandboxConfig) -> String {
+    pub(crate) async fn run_pod(&mut self, config: &PodSandboxConfig) -> String {
         let request = RunPodSandboxRequest {
             config: Some(config.clone()),
             runtime_handler: String::new(),
@@ -223,7 +227,7 @@ impl Node {
             .pod_sandbox_id
     }
 
-    pub async fn pod_address(&mut self, id: &str) -> String {
+    pub(crate) async fn pod_address(&mut self, id: &str) -> String {
         let request = PodSandboxStatusRequest {
             pod_sandbox_id: id.to_owned(),
             verbose: false,
@@ -237,7 +241,7 @@ impl Node {
         status.status.expect("a status").network.expect("a network").ip
     }
 
-    pub async fn create(&mut self, sandbox: &str, pod: &PodSandboxConfig, config: ContainerConfig) -> String {
+    pub(crate) async fn create(&mut self, sandbox: &str, pod: &PodSandboxConfig, config: ContainerConfig) -> String {
         let request = CreateContainerRequest {
             pod_sandbox_id: sandbox.to_owned(),
             config: Some(config),
@@ -251,14 +255,14 @@ impl Node {
             .container_id
     }
 
-    pub async fn start_container(&mut self, id: &str) {
+    pub(crate) async fn start_container(&mut self, id: &str) {
         let request = StartContainerRequest {
             container_id: id.to_owned(),
         };
         self.runtime.start_container(request).await.expect("StartContainer");
     }
 
-    pub async fn status(&mut self, id: &str) -> ContainerStatus {
+    pub(crate) async fn status(&mut self, id: &str) -> ContainerStatus {
         let request = ContainerStatusRequest {
             container_id: id.to_owned(),
             verbose: false,
@@ -267,7 +271,7 @@ impl Node {
         response.into_inner().status.expect("a status")
     }
 
-    pub async fn exec(&mut self, id: &str, command: &[&str]) -> ExecSyncResponse {
+    pub(crate) async fn exec(&mut self, id: &str, command: &[&str]) -> ExecSyncResponse {
         let cmd = command.iter().map(|word| (*word).to_owned()).collect();
         let request = ExecSyncRequest {
             container_id: id.to_owned(),
@@ -278,7 +282,7 @@ impl Node {
     }
 
     /// Waits for events until the container has ended.
-    pub async fn wait_for_end(&mut self, id: &str) -> ContainerStatus {
+    pub(crate) async fn wait_for_end(&mut self, id: &str) -> ContainerStatus {
         let mut events = self
             .runtime
             .get_container_events(GetEventsRequest {})
@@ -295,7 +299,7 @@ impl Node {
         self.status(id).await
     }
 
-    pub async fn remove_pod(&mut self, id: &str) {
+    pub(crate) async fn remove_pod(&mut self, id: &str) {
         let pod_sandbox_id = id.to_owned();
         self.runtime
             .stop_pod_sandbox(StopPodSandboxRequest {
@@ -322,7 +326,7 @@ impl Drop for Node {
 }
 
 /// A container of the busybox image that runs a shell script.
-pub fn shell(name: &str, script: &str) -> ContainerConfig {
+pub(crate) fn shell(name: &str, script: &str) -> ContainerConfig {
     ContainerConfig {
         metadata: Some(ContainerMetadata {
             name: name.to_owned(),
