@@ -353,6 +353,7 @@ async fn log(session: &Session) -> anyhow::Result<()> {
 
 fn next_steps(flag: &str) -> anyhow::Result<()> {
     heading("What to try next")?;
+    let mut rows = Vec::new();
     for (command, what) in [
         ("get pods -o wide", "the pods, with their addresses"),
         ("describe pod nginx", "everything about one, with its events"),
@@ -361,19 +362,17 @@ fn next_steps(flag: &str) -> anyhow::Result<()> {
         ("port-forward pod/nginx 8080:80", "then open http://localhost:8080"),
         ("delete pod nginx python", "and they are gone"),
     ] {
+        rows.push((format!("minikctl{flag} {command}"), what));
+    }
+    rows.push((format!("sudo minikctl{flag} status"), "the processes behind it"));
+    rows.push((format!("sudo minikctl{flag} down"), "stops everything, keeps the data"));
+    let width = rows.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    for (command, what) in rows {
         say(&format!(
-            "  {STRONG}{:<44}{STRONG:#} {FAINT}{what}{FAINT:#}",
-            format!("minikctl{flag} {command}")
+            "  {STRONG}{command:<width$}{STRONG:#}  {FAINT}{what}{FAINT:#}"
         ))?;
     }
-    say(&format!(
-        "  {STRONG}{:<44}{STRONG:#} {FAINT}the processes behind it{FAINT:#}",
-        format!("sudo minikctl{flag} status")
-    ))?;
-    say(&format!(
-        "  {STRONG}{:<44}{STRONG:#} {FAINT}stops everything, keeps the data{FAINT:#}",
-        format!("sudo minikctl{flag} down")
-    ))
+    Ok(())
 }
 
 fn heading(text: &str) -> anyhow::Result<()> {
