@@ -33,6 +33,8 @@ use crate::print::style::{FAINT, GOOD, PENDING, STRONG};
 const REGISTRY_SILENCE: Duration = Duration::from_secs(20);
 /// Pods that aren't Ready by then have a reason that waiting doesn't cure.
 const READY_WITHIN: Duration = Duration::from_secs(120);
+/// What runs answers at once; this is for what doesn't.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Lines of the Python pod's log to show.
 const LOG_LINES: usize = 3;
 
@@ -283,22 +285,11 @@ async fn watch(session: &Session, documents: Vec<Document>) -> anyhow::Result<()
     Ok(())
 }
 
-/// Fetches nginx's page by a connection through the API server and the kubelet into the pod.
+/// Fetches nginx's page and shows what it is.
 async fn page(session: &Session) -> anyhow::Result<()> {
-    let api: Api<Pod> = Api::namespaced(session.kube.clone(), &session.namespace);
     let began = Instant::now();
-    let forwarded = api.portforward("nginx", &[80]).await;
-    let mut forwarder = forwarded.map_err(|error| Failure::from_kube(error, &session.server_address()))?;
-    let mut stream = forwarder
-        .take_stream(80)
-        .ok_or_else(|| anyhow!("the server opened no stream"))?;
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: nginx\r\nConnection: close\r\n\r\n")
-        .await?;
-    let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
-    read.map_err(|_| anyhow!("nginx did not answer within 10 s"))??;
-    let answer = String::from_utf8_lossy(&answer);
+    let answer = tokio::time::timeout(ANSWER_WITHIN, fetch(session)).await;
+    let answer = answer.map_err(|_| anyhow!("nginx did not answer within {} s", ANSWER_WITHIN.as_secs()))??;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.lines().next().unwrap_or_default();
     if !status.contains(" 200 ") {
@@ -309,12 +300,27 @@ async fn page(session: &Session) -> anyhow::Result<()> {
         .find(|line| line.to_ascii_lowercase().starts_with("server:"))
         .unwrap_or_default();
     let title = between(body, "<title>", "</title>").unwrap_or("a page without a title");
+    let (bytes, took) = (body.len(), began.elapsed().as_millis());
     say(&format!("  {GOOD}{status}{GOOD:#}  {server}"))?;
     say(&format!(
-        "  {STRONG}{title}{STRONG:#}  {FAINT}{} bytes in {} ms{FAINT:#}",
-        body.len(),
-        began.elapsed().as_millis()
+        "  {STRONG}{title}{STRONG:#}  {FAINT}{bytes} bytes in {took} ms{FAINT:#}"
     ))
+}
+
+/// What nginx answers on a connection through the API server and the kubelet into the pod.
+async fn fetch(session: &Session) -> anyhow::Result<String> {
+    let api: Api<Pod> = Api::namespaced(session.kube.clone(), &session.namespace);
+    let forwarded = api.portforward("nginx", &[80]).await;
+    let mut forwarder = forwarded.map_err(|error| Failure::from_kube(error, &session.server_address()))?;
+    let mut stream = forwarder
+        .take_stream(80)
+        .ok_or_else(|| anyhow!("the server opened no stream"))?;
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: nginx\r\nConnection: close\r\n\r\n")
+        .await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
@@ -339,7 +345,7 @@ async fn log(session: &Session) -> anyhow::Result<()> {
         Ok::<_, anyhow::Error>(())
     };
     // It says something each second.
-    match tokio::time::timeout(Duration::from_secs(10), shown).await {
+    match tokio::time::timeout(ANSWER_WITHIN, shown).await {
         Ok(shown) => shown,
         Err(_) => bail!("the Python pod has said nothing for 10 s; `minikctl describe pod python` says more"),
     }
@@ -347,6 +353,7 @@ async fn log(session: &Session) -> anyhow::Result<()> {
 
 fn next_steps(flag: &str) -> anyhow::Result<()> {
     heading("What to try next")?;
+    let mut rows = Vec::new();
     for (command, what) in [
         ("get pods -o wide", "the pods, with their addresses"),
         ("describe pod nginx", "everything about one, with its events"),
@@ -355,19 +362,17 @@ fn next_steps(flag: &str) -> anyhow::Result<()> {
         ("port-forward pod/nginx 8080:80", "then open http://localhost:8080"),
         ("delete pod nginx python", "and they are gone"),
     ] {
+        rows.push((format!("minikctl{flag} {command}"), what));
+    }
+    rows.push((format!("sudo minikctl{flag} status"), "the processes behind it"));
+    rows.push((format!("sudo minikctl{flag} down"), "stops everything, keeps the data"));
+    let width = rows.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    for (command, what) in rows {
         say(&format!(
-            "  {STRONG}{:<44}{STRONG:#} {FAINT}{what}{FAINT:#}",
-            format!("minikctl{flag} {command}")
+            "  {STRONG}{command:<width$}{STRONG:#}  {FAINT}{what}{FAINT:#}"
         ))?;
     }
-    say(&format!(
-        "  {STRONG}{:<44}{STRONG:#} {FAINT}the processes behind it{FAINT:#}",
-        format!("sudo minikctl{flag} status")
-    ))?;
-    say(&format!(
-        "  {STRONG}{:<44}{STRONG:#} {FAINT}stops everything, keeps the data{FAINT:#}",
-        format!("sudo minikctl{flag} down")
-    ))
+    Ok(())
 }
 
 fn heading(text: &str) -> anyhow::Result<()> {

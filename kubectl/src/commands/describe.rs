@@ -143,10 +143,17 @@ impl Describe {
                 .unwrap_or_default(),
             _ => Vec::new(),
         };
+        let mut lease = Value::Null;
+        if resource.kind == "Node" {
+            let path = format!("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{name}");
+            // A node that has never lived has none.
+            lease = session.get(&path).await.unwrap_or_default();
+        }
         Ok(Subject {
-            object,
             events,
             related,
+            lease,
+            object,
         })
     }
 }

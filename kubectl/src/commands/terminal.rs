@@ -80,13 +80,15 @@ pub async fn join(mut process: AttachedProcess, stdin: bool, tty: bool) -> anyho
     let (mut input_goes_on, mut sizes_go_on) = (true, true);
     let status = loop {
         tokio::select! {
-            status = &mut to_the_end => break status,
+            // The size goes first: a program may ask for it as soon as it starts.
+            biased;
+            () = &mut sizes, if sizes_go_on => sizes_go_on = false,
+            () = &mut input, if input_goes_on => input_goes_on = false,
             code = &mut interrupted => {
                 drop(raw);
                 return Err(Exit(code).into());
             }
-            () = &mut input, if input_goes_on => input_goes_on = false,
-            () = &mut sizes, if sizes_go_on => sizes_go_on = false,
+            status = &mut to_the_end => break status,
         }
     };
     drop(raw);

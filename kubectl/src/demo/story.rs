@@ -120,7 +120,12 @@ fn state(pod: &Value, is_ready: bool) -> String {
         .filter(|waiting| waiting.is_object());
     if let Some(waiting) = waiting.next() {
         let reason = waiting["reason"].as_str().unwrap_or("waiting");
-        return match waiting["message"].as_str().filter(|message| !message.is_empty()) {
+        // How far a pull is stands here alone; why something failed comes as an event, too.
+        let is_progress = matches!(reason, "ContainerCreating" | "PodInitializing");
+        return match waiting["message"]
+            .as_str()
+            .filter(|message| is_progress && !message.is_empty())
+        {
             Some(message) => format!("{phase}, {reason}: {message}"),
             None => format!("{phase}, {reason}"),
         };

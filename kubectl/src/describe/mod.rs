@@ -24,6 +24,8 @@ pub struct Subject {
     pub events: Vec<Value>,
     /// For a node: the pods on it. For a service: its endpoints.
     pub related: Vec<Value>,
+    /// For a node: the lease by which it says that it lives.
+    pub lease: Value,
 }
 
 /// The description of a subject as of a time.
@@ -34,7 +36,7 @@ pub fn describe(subject: &Subject, now: Timestamp) -> String {
     let core = object["apiVersion"] == "v1";
     match object["kind"].as_str() {
         Some("Pod") if core => pod::describe(&mut sheet, object),
-        Some("Node") if core => node::describe(&mut sheet, object, &subject.related),
+        Some("Node") if core => node::describe(&mut sheet, object, &subject.related, &subject.lease),
         Some("Service") if core => service::describe(&mut sheet, object, &subject.related),
         Some("ConfigMap") if core => config::config_map(&mut sheet, object),
         Some("Secret") if core => config::secret(&mut sheet, object),

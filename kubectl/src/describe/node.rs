@@ -7,13 +7,26 @@ use serde_json::Value;
 use super::sheet::{Sheet, date, items, or, plain};
 use crate::print::age;
 
-pub fn describe(sheet: &mut Sheet, node: &Value, pods: &[Value]) {
+pub fn describe(sheet: &mut Sheet, node: &Value, pods: &[Value], lease: &Value) {
     sheet.metadata(node, false);
     sheet.field(0, "Roles", &roles(&node["metadata"]["labels"]));
     sheet.labels_and_annotations(node);
     sheet.field(0, "CreationTimestamp", &date(&node["metadata"]["creationTimestamp"]));
     taints(sheet, items(&node["spec"]["taints"]));
     sheet.field(0, "Unschedulable", &(node["spec"]["unschedulable"] == true).to_string());
+    if lease.is_object() {
+        sheet.line(0, "Lease:");
+        let spec = &lease["spec"];
+        sheet.field(1, "HolderIdentity", or(&spec["holderIdentity"], "<unset>"));
+        for (label, field) in [("AcquireTime", "acquireTime"), ("RenewTime", "renewTime")] {
+            let time = if spec[field].is_null() {
+                "<unset>".to_owned()
+            } else {
+                date(&spec[field])
+            };
+            sheet.field(1, label, &time);
+        }
+    }
     let status = &node["status"];
     if !items(&status["conditions"]).is_empty() {
         sheet.line(0, "Conditions:");
@@ -65,7 +78,11 @@ pub fn describe(sheet: &mut Sheet, node: &Value, pods: &[Value]) {
     ] {
         sheet.field(1, label, &plain(&info[field]));
     }
-    for (label, field) in [("PodCIDR", "podCIDR"), ("ProviderID", "providerID")] {
+    for (label, field) in [
+        ("PodCIDR", "podCIDR"),
+        ("PodCIDRs", "podCIDRs"),
+        ("ProviderID", "providerID"),
+    ] {
         sheet.field_if(0, label, &node["spec"][field]);
     }
     let running: Vec<&Value> = pods
@@ -114,7 +131,11 @@ fn pods_on_node(sheet: &mut Sheet, pods: &[&Value], allocatable: &Value) {
     let rows: Vec<Vec<String>> = pods
         .iter()
         .map(|pod| {
-            let mut row = vec![plain(&pod["metadata"]["namespace"]), plain(&pod["metadata"]["name"])];
+            let mut row = vec![
+                plain(&pod["metadata"]["namespace"]),
+                plain(&pod["metadata"]["name"]),
+                String::new(),
+            ];
             for (resource, kind) in COLUMNS {
                 let amount = of_pod(pod, kind, resource);
                 *totals.entry((resource, kind)).or_default() += amount;
@@ -129,6 +150,7 @@ fn pods_on_node(sheet: &mut Sheet, pods: &[&Value], allocatable: &Value) {
         &[
             "Namespace",
             "Name",
+            "",
             "CPU Requests",
             "CPU Limits",
             "Memory Requests",
@@ -172,7 +194,12 @@ fn of_pod(pod: &Value, kind: &str, resource: &str) -> f64 {
 /// `250m (12%)`.
 fn with_share(resource: &str, amount: f64, of: &Value) -> String {
     let whole = quantity(&plain(of));
-    let share = if whole > 0.0 { amount / whole * 100.0 } else { 0.0 };
+    // Whole percents, rounded down as in kubectl.
+    let share = if whole > 0.0 {
+        (amount / whole * 100.0).floor()
+    } else {
+        0.0
+    };
     format!("{} ({share:.0}%)", shown(resource, amount))
 }
 

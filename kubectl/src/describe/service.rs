@@ -63,7 +63,7 @@ fn behind(endpoints: &[Value], port_name: &Value) -> String {
         }
     }
     match found.len() {
-        0 => String::new(),
+        0 => "<none>".to_owned(),
         1..=3 => found.join(","),
         more => format!("{} + {} more...", found[..3].join(","), more - 3),
     }

@@ -116,7 +116,11 @@ impl Sheet {
                 ]
             })
             .collect();
-        self.table(1, &["Type", "Reason", "Age", "From", "Message"], &rows);
+        self.line(1, "Type\tReason\tAge\tFrom\tMessage");
+        self.line(1, "----\t------\t----\t----\t-------");
+        for row in &rows {
+            self.line(1, &row.join("\t"));
+        }
     }
 
     /// The text with its columns aligned.

@@ -33,7 +33,7 @@ fn a_pod_reads_as_in_kubectl() {
     let subject = Subject {
         object,
         events,
-        related: Vec::new(),
+        ..Subject::default()
     };
     let expected = "\
 Name:         nginx
@@ -81,7 +81,7 @@ Node-Selectors:  <none>
 Tolerations:     k:NoExecute op=Exists for 300s
 Events:
   Type     Reason   Age               From     Message
-  ----     ------   ---               ----     -------
+  ----     ------   ----              ----     -------
   Warning  BackOff  60s (x3 over 2m)  kubelet  Back-off restarting failed container
 ";
     let actual = describe(&subject, at("2026-01-01T00:02:00Z"));
