@@ -1,16 +1,17 @@
 //! The shapes of the built-in kinds: which fields a definition has, of which type, and how lists and maps merge.
 //!
-//! One table, `definitions.txt`, holds the facts of Kubernetes 1.36 (every definition that a stable kind reaches). The API
+//! One table, `definitions.txt`, holds the facts of Kubernetes 1.36: every definition that a stable kind reaches, taken from the
+//! tags and markers of the Go structs in k8s.io/api v0.36.0. The API
 //! server decodes bodies and applies strategic merge patches by it, minikctl computes three-way patches by it: both must
 //! agree on it. A line of the table is a group and version, a definition (one space), or a field (two spaces):
 //!
 //! ```text
 //! core/v1
 //!  ContainerPort
-//!   hostPort? int32                             `?`: a zero value is left out; `*`: zero and absent differ
-//!   protocol? string(Protocol)                  the name of the type in Go, for messages
+//!   hostPort? int32 #2                          `?`: a zero value is left out; `*`: zero and absent differ
+//!   protocol? string(Protocol) #4               the name of the type in Go, for messages; the number in protobuf
 //!  PodSpec
-//!   containers [Container] merge=name list=map:name
+//!   containers [Container] #2 merge=name list=map:name
 //! ```
 
 mod read;
@@ -46,6 +47,8 @@ pub struct Field {
     pub omit_empty: bool,
     /// Zero is something else than none.
     pub pointer: bool,
+    /// Its number in protobuf; several when it stands in messages that JSON doesn't have. None for what isn't sent.
+    pub numbers: Vec<u32>,
     /// How strategic merge patches treat it.
     pub merge: Merge,
     /// How server-side apply treats it.
@@ -211,6 +214,11 @@ mod tests {
             .expect("there");
         assert_eq!(protocol.shape, Shape::String(Some("Protocol")));
         assert!(protocol.omit_empty && !protocol.pointer);
+        assert_eq!(protocol.numbers, [4]);
+        let exec = named("", "v1", "Probe")
+            .and_then(|probe| probe.field("exec"))
+            .expect("there");
+        assert_eq!(exec.numbers, [1, 1]);
         let volumes = spec.field("volumes").expect("there");
         assert!(volumes.merge.items && volumes.merge.retain_keys);
         let template = named("apps", "v1", "DeploymentSpec").and_then(|spec| spec.field("template"));

@@ -66,8 +66,15 @@ fn field(line: &'static str, entry: &Entry, index: &Index) -> Field {
     let mut words = line.split(' ');
     let marked = words.next().expect("a name");
     let shape = shape(words.next().expect("a type"), entry, index);
-    let (mut merge, mut list) = (Merge::default(), List::Default);
+    let (mut merge, mut list, mut numbers) = (Merge::default(), List::Default, Vec::new());
     for word in words {
+        if let Some(path) = word.strip_prefix('#') {
+            numbers = path
+                .split('.')
+                .map(|number| number.parse().expect("a number"))
+                .collect();
+            continue;
+        }
         match word.split_once('=').unwrap_or((word, "")) {
             ("merge", key) => {
                 merge.items = true;
@@ -91,6 +98,7 @@ fn field(line: &'static str, entry: &Entry, index: &Index) -> Field {
         shape,
         omit_empty: marked.contains('?'),
         pointer: marked.contains('*'),
+        numbers,
         merge,
         list,
     }

@@ -1,7 +1,7 @@
 //! From bytes to an object: bodies are parsed, checked against the shape of their kind, and pruned. Pure.
 //!
 //! ```text
-//! bytes --json | yaml--> Parsed { value, duplicate keys } --object(kind)--> Object, unknown fields
+//! bytes --json | yaml | protobuf--> Parsed { value, duplicate keys } --object(kind)--> Object, unknown fields
 //! ```
 //! A wrong type is an error; unknown fields and duplicate keys are gathered as sentences, and the request's `fieldValidation`
 //! decides whether they are an error, warnings or nothing. Whether values make sense is for `kinds/` to say.
@@ -9,6 +9,7 @@
 mod near_miss;
 mod parse;
 mod place;
+mod protobuf;
 mod shape;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 pub(crate) use parse::{Parsed, json, yaml};
+pub(crate) use protobuf::protobuf;
 
 /// The body is no object of its kind.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -27,7 +29,7 @@ pub(crate) enum DecodeError {
     /// Not the format that it claims to be.
     #[error("couldn't get version/kind; {format} parse error: {source_text}")]
     Parse {
-        /// `json` or `yaml`
+        /// `json`, `yaml` or `protobuf`
         format: &'static str,
         /// What the parser says, with line and column.
         source_text: String,
@@ -77,7 +79,7 @@ pub(crate) fn strict_status(kind: &Kind, sentences: &[String]) -> Status {
 }
 
 /// An object of this kind, pruned to the fields that the kind has, and a sentence for each field that it hasn't
-/// (`unknown field "spec.contaners", did you mean "containers"?`).
+/// (`unknown field "spec.contaners" (did you mean "containers"?)`).
 ///
 /// Absent and `null` are the same, and zero values that Kubernetes leaves out when it writes are left out.
 pub(crate) fn object(kind: &'static Kind, body: Value) -> Result<(Object, Vec<String>), DecodeError> {

@@ -170,7 +170,7 @@ impl Walk {
 
 fn unknown(definition: &'static Definition, name: &str, place: &Place<'_>) -> String {
     match near_miss(definition, name) {
-        Some(meant) => format!("unknown field \"{place}\", did you mean \"{meant}\"?"),
+        Some(meant) => format!("unknown field \"{place}\" (did you mean \"{meant}\"?)"),
         None => format!("unknown field \"{place}\""),
     }
 }

@@ -50,8 +50,8 @@ fn bodies_are_pruned_and_made_canonical() {
         unknown,
         [
             "unknown field \"extra\"",
-            "unknown field \"spec.containers[0].imag\", did you mean \"image\"?",
-            "unknown field \"spec.contaners\", did you mean \"containers\"?",
+            "unknown field \"spec.containers[0].imag\" (did you mean \"image\"?)",
+            "unknown field \"spec.contaners\" (did you mean \"containers\"?)",
         ]
     );
 }

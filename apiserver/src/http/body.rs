@@ -21,7 +21,11 @@ use crate::storage::Stored;
 const LIMIT_BYTES: usize = 3 * 1024 * 1024;
 /// A client that sends more slowly than this is cut off.
 const TIME: Duration = Duration::from_secs(30);
-const READ: [&str; 2] = ["application/json", "application/yaml"];
+const READ: [&str; 3] = [
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+];
 
 /// The object in the body, without what its kind hasn't got, and the warnings about that.
 pub(crate) async fn object(call: &Call, body: Body) -> Result<(Object, Vec<String>), Status> {
@@ -91,6 +95,8 @@ async fn parsed(call: &Call, body: Body) -> Result<Option<Parsed>, Status> {
     let parsed = match media_type.as_str() {
         "application/json" | "*/*" => decode::json(&bytes),
         "application/yaml" => decode::yaml(&bytes),
+        // What kubectl create sends, and doesn't try again as JSON.
+        "application/vnd.kubernetes.protobuf" => decode::protobuf(&bytes),
         _ => return Err(Status::unsupported_media_type(&READ)),
     };
     parsed.map(Some).map_err(|error| error.status(kind))

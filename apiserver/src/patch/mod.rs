@@ -14,25 +14,45 @@ use serde_json::Value;
 /// Limit on the operations of one JSON patch, as upstream.
 const OPERATIONS_MAX: usize = 10_000;
 
+/// Limit on what its `copy` operations add up to: each can double the document.
+const COPIED_MAX_BYTES: usize = 3 * 1024 * 1024;
+
 /// Applies a JSON patch.
 ///
 /// # Errors
 /// 400 when it is none, 413 when it is too long, 422 when one of its operations can't be done or its test fails.
 pub(crate) fn json(document: &Value, patch: &[u8]) -> Result<Value, Status> {
-    let patch: json_patch::Patch = serde_json::from_slice(patch).map_err(|error| undecodable(&error))?;
-    if patch.len() > OPERATIONS_MAX {
+    let json_patch::Patch(operations) = serde_json::from_slice(patch).map_err(|error| undecodable(&error))?;
+    if operations.len() > OPERATIONS_MAX {
         let message = format!(
             "The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}",
-            patch.len()
+            operations.len()
         );
         return Err(Status::failure(413, "RequestEntityTooLarge", message));
     }
-    let mut patched = document.clone();
-    json_patch::patch(&mut patched, &patch).map_err(|error| {
-        let message = format!("the server rejected our request due to an error in our request: {error}");
-        Status::failure(422, "Invalid", message)
-    })?;
+    let (mut patched, mut copied) = (document.clone(), 0);
+    for (index, operation) in operations.iter().enumerate() {
+        if let json_patch::PatchOperation::Copy(copy) = operation {
+            copied += patched
+                .pointer(&copy.from.to_string())
+                .map_or(0, |value| value.to_string().len());
+        }
+        if copied > COPIED_MAX_BYTES {
+            let limit = format!("what it copies comes to more than {COPIED_MAX_BYTES} bytes");
+            return Err(unprocessable(index, operation, &limit));
+        }
+        json_patch::patch(&mut patched, std::slice::from_ref(operation))
+            .map_err(|error| unprocessable(index, operation, &error.kind.to_string()))?;
+    }
     Ok(patched)
+}
+
+fn unprocessable(index: usize, operation: &json_patch::PatchOperation, why: &str) -> Status {
+    let message = format!(
+        "the server rejected our request due to an error in our request: operation {index} of the patch at {:?}: {why}",
+        operation.path().to_string()
+    );
+    Status::failure(422, "Invalid", message)
 }
 
 /// Applies a merge patch.

@@ -344,6 +344,22 @@ fn json_patches_do_all_or_nothing() {
 }
 
 #[test]
+fn a_small_patch_makes_no_large_document() {
+    let object = json!({"a": {"b": "x".repeat(1000)}});
+    let double = r#"{"op": "copy", "from": "/a", "path": "/a/c"}, {"op": "copy", "from": "/a", "path": "/a/d"}"#;
+    let patch = format!("[{}]", vec![double; 50].join(","));
+    let status = json(&object, patch.as_bytes()).expect_err("too much");
+    assert_eq!(status.code, 422);
+    assert!(
+        status
+            .message
+            .ends_with("what it copies comes to more than 3145728 bytes"),
+        "{}",
+        status.message
+    );
+}
+
+#[test]
 fn merge_patches_replace_lists_and_drop_nulls() {
     let object = json!({"a": [1, 2], "b": {"c": 1, "d": 2}});
     let patch = br#"{"a": [3], "b": {"c": null, "e": {"f": null}}}"#;
