@@ -5,6 +5,7 @@
 //! ```
 //! Who mutates can't refuse for another's sake and who validates can't change anything. One file per plugin.
 
+mod default_tolerations;
 mod namespace_lifecycle;
 mod service_account;
 mod trace;
@@ -53,7 +54,11 @@ trait Validate: Send + Sync {
     fn validate(&self, attributes: &Attributes<'_>, object: Option<&Object>) -> Result<(), Status>;
 }
 
-const MUTATING: &[&dyn Mutate] = &[&service_account::ServiceAccount, &trace::Trace];
+const MUTATING: &[&dyn Mutate] = &[
+    &service_account::ServiceAccount,
+    &default_tolerations::DefaultTolerations,
+    &trace::Trace,
+];
 const VALIDATING: &[&dyn Validate] = &[
     &namespace_lifecycle::NamespaceLifecycle,
     &service_account::ServiceAccount,

@@ -68,6 +68,20 @@ impl Call {
         }
     }
 
+    /// The span that everything is part of that happens for this call.
+    pub(super) fn span(&self) -> tracing::Span {
+        tracing::info_span!(
+            "request",
+            verb = self.verb(),
+            resource = self.path.kind.plural,
+            namespace = self.path.namespace,
+            name = self.path.name,
+            subresource = self.path.subresource,
+            user = self.user.name,
+            traceparent = %self.traceparent,
+        )
+    }
+
     /// Whether the user may do this.
     pub(super) fn authorize(&self) -> Result<(), Status> {
         auth::authorize(

@@ -37,6 +37,7 @@ use futures::FutureExt;
 use http::Method;
 use minik_api::status::Status;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::auth::User;
 use crate::discovery;
@@ -114,7 +115,10 @@ async fn answered(State(_): State<Arc<Api>>, request: Request, next: Next) -> Re
 async fn resource(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let outcome = match Call::new(parts) {
-        Ok(call) => dispatch(&api, call, body).await,
+        Ok(call) => {
+            let span = call.span();
+            dispatch(&api, call, body).instrument(span).await
+        }
         Err(status) => Err(status),
     };
     outcome.unwrap_or_else(|status| failure(&status))

@@ -165,7 +165,7 @@ fn builder() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(PATIENCE);
-    // As upstream; and small windows, since thousands of watches may share the memory.
+    // As upstream: who wants more opens another connection.
     http2.max_concurrent_streams(100);
     builder
 }

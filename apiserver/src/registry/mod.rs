@@ -131,7 +131,11 @@ pub(crate) fn resource(kind: &Kind) -> String {
 
 /// The fields of an object that can be selected on: the store's index.
 pub(crate) fn index(resource: &str, object: &Object) -> Vec<(&'static str, String)> {
-    let kind = kinds::all().iter().find(|kind| kind.resource() == resource);
+    // Called for every write: nothing is put together to compare.
+    let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
+    let kind = kinds::all()
+        .iter()
+        .find(|kind| (kind.plural, kind.group) == (plural, group));
     let Some(rules) = kind.map(rules) else {
         return Vec::new();
     };

@@ -53,20 +53,26 @@ impl Registry {
     /// Keeps namespaces in order until the store stops: each has its default service account, and one that is deleted is
     /// emptied and then let go.
     pub(crate) async fn tend_namespaces(self) {
-        let resources: Vec<_> = namespaced().map(resource).chain([resource(kind())]).collect();
-        let mut changes: Vec<_> = resources
-            .iter()
-            .map(|resource| self.store.subscribe(resource))
-            .collect();
+        let watched = |kind: &Kind| self.store.subscribe(&resource(kind));
+        let mut own = [watched(kind()), watched(service_accounts())];
+        let mut contents: Vec<_> = namespaced().map(watched).collect();
         loop {
+            // Before anything is looked at: what changes from now on comes back here.
+            own.iter_mut()
+                .chain(&mut contents)
+                .for_each(|change| drop(change.borrow_and_update()));
+            let mut terminating = false;
             for stored in self.selected(kind(), &Selection::default()) {
                 let namespace = stored.object();
+                terminating |= namespace.metadata.deletion_timestamp.is_some();
                 if let Err(status) = self.tend(&namespace).await {
                     let name = namespace.name();
                     tracing::warn!(name, %status, "the namespace can't be tended; trying again at the next change");
                 }
             }
-            let waits = changes.iter_mut().map(|change| Box::pin(change.changed()));
+            // What is in namespaces matters only while one is being emptied.
+            let contents = contents.iter_mut().filter(|_| terminating);
+            let waits = own.iter_mut().chain(contents).map(|change| Box::pin(change.changed()));
             let (changed, ..) = futures::future::select_all(waits).await;
             if changed.is_err() {
                 return;
@@ -148,6 +154,10 @@ impl Registry {
             _ => Ok(()),
         }
     }
+}
+
+fn service_accounts() -> &'static Kind {
+    kinds::of("", "v1", "ServiceAccount").expect("service accounts are in the table of kinds")
 }
 
 fn namespaced() -> impl Iterator<Item = &'static Kind> {

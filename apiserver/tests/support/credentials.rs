@@ -1,5 +1,9 @@
 //! An authority with a server, two known users and a stranger, as files.
-#![allow(clippy::unwrap_used, reason = "a test that can't write its files can't go on")]
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "for tests: what can't write its files can't go on"
+)]
 
 use std::fs;
 use std::path::Path;

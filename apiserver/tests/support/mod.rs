@@ -1,5 +1,10 @@
 //! A server on loopback with everything real but the kubelets, and a client that shows what goes over the wire.
-#![allow(clippy::unwrap_used, dead_code, reason = "for tests; each uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "for tests; each uses a part of it"
+)]
 
 pub mod credentials;
 
