@@ -8,29 +8,35 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::digest::Digest;
 use crate::snapshots::durable::sync_parent;
+use crate::snapshots::trash::Trash;
 
 #[derive(Debug)]
 pub(crate) struct Content {
     blobs: PathBuf,
     ingest: PathBuf,
+    trash: Arc<Trash>,
     next: AtomicU64,
 }
 
 impl Content {
     /// Opens the store, making it if it is missing, without the remains of a crash.
-    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+    pub(crate) fn open(root: &Path, trash: Arc<Trash>) -> io::Result<Self> {
         let (blobs, ingest) = (root.join("blobs/sha256"), root.join("ingest"));
-        if ingest.exists() {
-            fs::remove_dir_all(&ingest)?;
-        }
+        trash.throw(&ingest)?;
         fs::create_dir_all(&blobs)?;
         fs::create_dir_all(&ingest)?;
         let next = AtomicU64::new(0);
-        Ok(Self { blobs, ingest, next })
+        Ok(Self {
+            blobs,
+            ingest,
+            trash,
+            next,
+        })
     }
 
     pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
@@ -96,7 +102,7 @@ impl Content {
         for entry in fs::read_dir(&self.blobs)? {
             let entry = entry?;
             if entry.file_name().to_str().is_none_or(|name| !needed.contains(name)) {
-                fs::remove_file(entry.path())?;
+                self.trash.throw(&entry.path())?;
             }
         }
         Ok(())

@@ -40,6 +40,7 @@ use futures::future::{BoxFuture, FutureExt, Shared, WeakShared};
 use minik_api::images::Progress;
 use tokio::sync::broadcast;
 
+use crate::snapshots::trash::Trash;
 use crate::snapshots::{SnapshotError, Snapshots, Usage};
 use busy::{Activity, Busy};
 pub use catalogue::Image;
@@ -69,6 +70,7 @@ struct Inner {
     registries: Registries,
     clients: Clients,
     destination: Destination,
+    trash: Arc<Trash>,
     catalogue: Catalogue,
     board: Arc<Board>,
     layer_locks: Locks<ChainId>,
@@ -83,6 +85,15 @@ type Running = BoxFuture<'static, Result<Arc<Image>, PullError>>;
 /// Why the images couldn't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// Where removed things wait.
+    #[error("can't open the trash {path}", path = .path.display())]
+    Trash {
+        /// Its directory.
+        path: PathBuf,
+        /// The refusal.
+        #[source]
+        source: io::Error,
+    },
     /// The content store.
     #[error("can't open the content store {path}", path = .path.display())]
     Content {
@@ -127,15 +138,17 @@ pub enum RemoveError {
 }
 
 impl Images {
-    /// Opens `<root>/content`, `<root>/snapshots` and `<root>/images.json`; what is missing is made, what a crash left
-    /// unfinished is removed. Blocks.
+    /// Opens `<root>/content`, `<root>/snapshots`, `<root>/trash` and `<root>/images.json`; what is missing is made, what a
+    /// crash left unfinished is removed. Blocks.
     ///
     /// # Errors
     /// The disk refuses, or what is there can't be read.
     pub fn open(root: &Path, registries: Registries) -> Result<Self, OpenError> {
+        let path = root.join("trash");
+        let trash = Arc::new(Trash::open(&path).map_err(|source| OpenError::Trash { path, source })?);
         let path = root.join("content");
-        let content = Content::open(&path).map_err(|source| OpenError::Content { path, source })?;
-        let snapshots = Snapshots::open(&root.join("snapshots"))?;
+        let content = Content::open(&path, Arc::clone(&trash)).map_err(|source| OpenError::Content { path, source })?;
+        let snapshots = Snapshots::open(&root.join("snapshots"), Arc::clone(&trash))?;
         let path = root.join("images.json");
         let catalogue = Catalogue::open(path.clone(), &content, &snapshots);
         let catalogue = catalogue.map_err(|source| OpenError::Catalogue { path, source })?;
@@ -148,6 +161,7 @@ impl Images {
                 content: Arc::new(content),
                 snapshots: Arc::new(snapshots),
             },
+            trash,
             catalogue,
             board: Board::new(),
             layer_locks: Locks::default(),
@@ -197,7 +211,7 @@ impl Images {
     }
 
     /// Takes a name away: a tag, a digest, or with an id all of them. With its last name the image goes, and what no other
-    /// image and no container needs of it.
+    /// image and no container needs of it; the disk gets its space back a little later.
     ///
     /// # Errors
     /// There is no such image, or the disk refuses.
@@ -253,6 +267,13 @@ impl Images {
     /// Says that layers are being made which no image names yet.
     async fn busy(&self) -> Busy {
         self.inner.activity.begin(self.clone()).await
+    }
+
+    /// Waits until the space of everything removed is free; gives whether anything still had to be.
+    async fn trash_is_emptied(&self) -> bool {
+        let trash = Arc::clone(&self.inner.trash);
+        let emptied = tokio::task::spawn_blocking(move || trash.await_empty()).await;
+        emptied.expect("waiting doesn't panic")
     }
 
     /// Removes what nothing needs, now or when the last running pull has ended.

@@ -1,7 +1,7 @@
 //! A pull from the reference to the listed image: resolve, choose the platform, fetch the config, assemble the layers, record.
 //!
 //! Everything is on disk before the image is listed; what fails in between leaves whole layers behind, which the next attempt
-//! finds, and nothing else.
+//! finds, and nothing else; on a full disk not even those.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,19 +31,35 @@ pub(super) async fn run(
     reference: Reference,
     credentials: Option<Credentials>,
 ) -> Result<Arc<Image>, PullError> {
-    let _busy = images.busy().await;
+    let busy = images.busy().await;
     let tracker = images.inner.board.track(reference.to_string());
     let pull = Pull {
         inner: &images.inner,
         reference: &reference,
         tracker: &tracker,
     };
-    let result = pull.run(credentials).await;
+    let mut result = pull.run(credentials.clone()).await;
+    if is_no_space(&result) && images.trash_is_emptied().await {
+        // What was removed a moment ago took the space.
+        result = pull.run(credentials).await;
+    }
+    if is_no_space(&result) {
+        // Everywhere else whole layers are kept for the next attempt: here they would keep the disk full.
+        drop(busy);
+        if let Err(error) = images.collect().await {
+            // The pull's own error is what matters.
+            tracing::warn!(error = chain(&error), "collecting what a failed pull left stopped");
+        }
+    }
     match &result {
         Ok(image) => tracker.done(image.id.to_string()),
         Err(error) => tracker.failed(chain(error)),
     }
     result
+}
+
+fn is_no_space(result: &Result<Arc<Image>, PullError>) -> bool {
+    matches!(result, Err(PullError::NoSpace { .. }))
 }
 
 struct Pull<'a> {

@@ -9,10 +9,16 @@ use serde::Serialize;
 /// Writes JSON beside the path, makes it durable, then renames it into place and makes the name durable.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let draft = path.with_extension("draft");
-    let mut file = File::create(&draft)?;
-    file.write_all(&serde_json::to_vec(value)?)?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
+    let bytes = serde_json::to_vec(value)?;
+    let written = File::create(&draft).and_then(|mut file| {
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fs::rename(&draft, path)
+    });
+    written.inspect_err(|_| {
+        // A full disk needs its room; where this fails, the next draft takes its place.
+        let _ = fs::remove_file(&draft);
+    })?;
     sync_parent(path)
 }
 

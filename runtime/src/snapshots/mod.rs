@@ -10,7 +10,7 @@
 //! ```
 //! `<root>/<n>/fs` is the content (numbers keep overlayfs' options short: they must fit one page), `<root>/<n>/work` what
 //! overlayfs needs beside a writable one, `<root>/<n>/snapshot.json` the record. The record is the commit: it is written
-//! durably after the content is, and a directory without one is the remains of a crash.
+//! durably after the content is, and a directory without one is the remains of a crash. What is removed goes to the trash.
 
 pub(crate) mod durable;
 mod error;
@@ -19,6 +19,7 @@ mod rebase;
 mod record;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trash;
 mod usage;
 
 use std::collections::{HashMap, HashSet};
@@ -26,7 +27,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,7 @@ use crate::images::unpack::Unpacked;
 pub use error::SnapshotError;
 use error::failing;
 use record::{Found, Record};
+use trash::Trash;
 pub use usage::Usage;
 
 /// The mount of a container's root: `lowerdir` is `lower` joined by colons.
@@ -63,6 +65,7 @@ impl Rootfs {
 #[derive(Debug)]
 pub struct Snapshots {
     root: PathBuf,
+    trash: Arc<Trash>,
     state: Mutex<State>,
 }
 
@@ -88,10 +91,7 @@ struct Container {
 
 impl Snapshots {
     /// Reads the records under `root`, which is made if it is missing, and removes what a crash left unfinished.
-    ///
-    /// # Errors
-    /// The directory can't be made or read.
-    pub fn open(root: &Path) -> Result<Self, SnapshotError> {
+    pub(crate) fn open(root: &Path, trash: Arc<Trash>) -> Result<Self, SnapshotError> {
         fs::create_dir_all(root).map_err(failing("make", root))?;
         let mut state = State::default();
         for entry in fs::read_dir(root).map_err(failing("read", root))? {
@@ -102,7 +102,7 @@ impl Snapshots {
             state.next = state.next.max(number + 1);
             match record::read(&path)? {
                 Found::Record(record) => state.insert(number, record),
-                Found::Unfinished => fs::remove_dir_all(&path).map_err(failing("remove the unfinished", &path))?,
+                Found::Unfinished => throw(&trash, &path)?,
                 Found::Unknown(reason) => {
                     tracing::warn!(path = %path.display(), reason, "this snapshot is left alone: its record is unknown");
                 }
@@ -110,6 +110,7 @@ impl Snapshots {
         }
         Ok(Self {
             root: root.to_owned(),
+            trash,
             state: Mutex::new(state),
         })
     }
@@ -158,10 +159,7 @@ impl Snapshots {
     /// There is none of this key, or the disk refuses.
     pub fn remove(&self, key: &str) -> Result<(), SnapshotError> {
         let container = self.state().containers.remove(key).ok_or_else(|| unknown(key))?;
-        let directory = self.directory(container.number);
-        // Without its record the rest is garbage, so a crash in between leaves nothing that looks whole.
-        record::delete(&directory)?;
-        fs::remove_dir_all(&directory).map_err(failing("remove", &directory))
+        throw(&self.trash, &self.directory(container.number))
     }
 
     /// What a container's writable layer takes on disk. Walks the layer: call it on a thread that may block.
@@ -201,6 +199,7 @@ impl Snapshots {
         };
         let draft = Draft {
             directory: self.directory(number),
+            trash: Arc::clone(&self.trash),
             number,
             published: false,
         };
@@ -274,12 +273,9 @@ impl Snapshots {
                 keep
             });
         }
-        // A layer's record is gone from the disk before any of its content is: half a layer must never look whole after a
-        // power cut. Layers upon it may stay a while without their parent; nothing needs them, and the next call takes them.
+        // After a power cut, layers may be without their parent; nothing needs them, and the next call takes them.
         for number in numbers {
-            let directory = self.directory(number);
-            record::delete_durably(&directory)?;
-            fs::remove_dir_all(&directory).map_err(failing("remove", &directory))?;
+            throw(&self.trash, &self.directory(number))?;
         }
         Ok(freed)
     }
@@ -342,6 +338,7 @@ impl State {
 #[derive(Debug)]
 pub(crate) struct Draft {
     directory: PathBuf,
+    trash: Arc<Trash>,
     number: u64,
     published: bool,
 }
@@ -356,7 +353,7 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if !self.published
-            && let Err(error) = fs::remove_dir_all(&self.directory)
+            && let Err(error) = throw(&self.trash, &self.directory)
         {
             tracing::warn!(path = %self.directory.display(), %error, "an unfinished layer stays until the next start");
         }
@@ -377,6 +374,17 @@ fn make_writable(directory: &Path, rootfs: &Rootfs) -> Result<(), SnapshotError>
         .map_err(failing("set the owner of", &rootfs.upper))?;
     let mode = fs::Permissions::from_mode(metadata.mode() & 0o7777);
     fs::set_permissions(&rootfs.upper, mode).map_err(failing("set the mode of", &rootfs.upper))
+}
+
+/// Removes a snapshot: at once from what looks whole, from the disk as the trash is emptied.
+fn throw(trash: &Trash, directory: &Path) -> Result<(), SnapshotError> {
+    let Err(error) = trash.throw(directory) else {
+        return Ok(());
+    };
+    tracing::warn!(path = %directory.display(), %error, "can't be thrown into the trash, and is removed in its place");
+    // The record goes first, durably: half a snapshot must never look whole after a power cut.
+    record::delete_durably(directory)?;
+    fs::remove_dir_all(directory).map_err(failing("remove", directory))
 }
 
 fn unknown(key: &str) -> SnapshotError {

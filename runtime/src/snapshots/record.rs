@@ -62,17 +62,13 @@ pub(super) fn write_fast(directory: &Path, record: &Record) -> Result<(), Snapsh
     fs::write(&path, bytes).map_err(failing("write", &path))
 }
 
-pub(super) fn delete(directory: &Path) -> Result<(), SnapshotError> {
+/// A record that isn't there is deleted already.
+pub(super) fn delete_durably(directory: &Path) -> Result<(), SnapshotError> {
     let path = path(directory);
     match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failing("remove", &path)(error)),
-        _ => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failing("remove", &path)(error)),
+        _ => {}
     }
-}
-
-pub(super) fn delete_durably(directory: &Path) -> Result<(), SnapshotError> {
-    delete(directory)?;
-    let path = path(directory);
     durable::sync_parent(&path).map_err(failing("make durable", &path))
 }
 

@@ -11,8 +11,13 @@ use crate::images::unpack::{UnpackError, unpack};
 
 fn store() -> (TempDir, Snapshots) {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let snapshots = Snapshots::open(&directory.path().join("snapshots")).expect("a new store");
+    let snapshots = open(directory.path());
     (directory, snapshots)
+}
+
+fn open(directory: &Path) -> Snapshots {
+    let trash = Trash::open(&directory.join("trash")).expect("a trash");
+    Snapshots::open(&directory.join("snapshots"), Arc::new(trash)).expect("opened")
 }
 
 /// Packs a directory, publishes it upon `parent`.
@@ -233,7 +238,7 @@ fn what_is_unfinished_vanishes_at_open_and_the_rest_stays() {
     fs::write(torn.upper.with_file_name("snapshot.json"), "").expect("as after a power cut");
     drop(snapshots);
 
-    let snapshots = Snapshots::open(&keep.path().join("snapshots")).expect("opened again");
+    let snapshots = open(keep.path());
     assert!(!unfinished.exists() && !torn.upper.exists());
     assert!(snapshots.has(&base));
     assert_eq!(snapshots.rootfs("c1").expect("still there"), rootfs);

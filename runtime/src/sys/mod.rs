@@ -12,6 +12,7 @@ pub mod descriptors;
 pub mod interface;
 pub mod mounts;
 pub mod pidfd;
+pub mod priority;
 pub mod seccomp;
 pub mod signals;
 pub mod terminal;

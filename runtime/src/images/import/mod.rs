@@ -129,9 +129,16 @@ impl Images {
                 break;
             }
         }
-        Ok(worker
+        let spooled = worker
             .await
-            .expect("spooling doesn't panic, and blocking threads are not aborted")?)
+            .expect("spooling doesn't panic, and blocking threads are not aborted");
+        spooled.map_err(|error| match error {
+            SpoolError::Store { name, source } => {
+                let act = format!("keep {name} of the archive");
+                PullError::store(act, &self.inner.root, Arc::new(source)).into()
+            }
+            error => error.into(),
+        })
     }
 
     async fn import_one(&self, board: &Arc<Board>, found: Found) -> Result<Arc<Image>, ImportError> {

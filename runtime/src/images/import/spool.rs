@@ -36,7 +36,7 @@ pub enum SpoolError {
         actual: Digest,
     },
     /// The local disk refused.
-    #[error("can't keep {name} of the archive; check that there is room on the disk")]
+    #[error("can't keep {name} of the archive")]
     Store {
         /// In the archive.
         name: String,
@@ -49,7 +49,7 @@ pub enum SpoolError {
 impl SpoolError {
     pub(super) fn code(&self) -> tonic::Code {
         match self {
-            Self::Store { .. } => tonic::Code::ResourceExhausted,
+            Self::Store { .. } => tonic::Code::Internal,
             Self::Digest { .. } => tonic::Code::DataLoss,
             _ => tonic::Code::InvalidArgument,
         }

@@ -3,6 +3,7 @@
 mod docker_registry;
 mod failures;
 mod fake;
+mod full_disk;
 mod imports;
 mod pulls;
 mod sample;
