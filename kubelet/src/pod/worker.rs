@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::PodStatus;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{Instrument, debug, info_span, warn};
+use tracing::{Instrument, debug, info_span};
 
 use super::action::{Action, Key};
 use super::decide::{self, Plan};
@@ -249,7 +249,8 @@ impl Worker {
                 true
             }
             Err(error) => {
-                warn!(%error, call = error.call, "the runtime can't be asked about the pod");
+                // Whoever follows its events has warned already, once and not for each pod.
+                debug!(%error, call = error.call, "the runtime can't be asked about the pod");
                 false
             }
         }
