@@ -27,6 +27,7 @@ use crate::context::Context;
 use crate::cri::client::TRACEPARENT;
 use crate::cri::observe::observe;
 use crate::probes::{self, Prober, Verdict};
+use crate::recorder::Severity;
 use crate::spec::references;
 use crate::volumes::refresh;
 use crate::words;
@@ -369,6 +370,10 @@ impl Worker {
     fn report(&mut self, status: PodStatus) {
         if self.written.as_ref() == Some(&status) {
             return;
+        }
+        for (container, message) in status::new_back_offs(&self.pod, self.written.as_ref(), &status) {
+            let recorder = &self.context.recorder;
+            recorder.pod(&self.pod, Some(&container), Severity::Warning, "BackOff", message);
         }
         let urgent = is_urgent(self.written.as_ref(), &status);
         self.pod.status = status.clone();
