@@ -203,10 +203,8 @@ impl Worker {
                 probed.ready |= container.is_some_and(|container| container.readiness_probe.is_none());
             }
             Verdict::Ready(ready) => probed.ready = ready,
-            Verdict::Unhealthy(unhealthy) => {
-                probed.ready = false;
-                probed.unhealthy = Some(unhealthy);
-            }
+            // It stays as ready as it was until it is ended: so does Kubernetes.
+            Verdict::Unhealthy(unhealthy) => probed.unhealthy = Some(unhealthy),
         }
     }
 
