@@ -34,16 +34,13 @@ pub struct Global {
     )]
     pub instance: Option<String>,
 
-    /// How much to say about what is done: -v=6 shows each request.
+    /// How much to say about what is done: -v6 shows each request.
     #[arg(
         short = 'v',
         long = "v",
         global = true,
         value_name = "LEVEL",
-        num_args = 0..=1,
-        require_equals = true,
         default_value_t = 0,
-        default_missing_value = "6",
         hide_default_value = true,
         help_heading = "Common options"
     )]
