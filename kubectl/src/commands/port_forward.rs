@@ -132,7 +132,11 @@ async fn serve(api: Rc<Api<Pod>>, pod: &str, listeners: Vec<(TcpListener, Pair)>
 }
 
 async fn accept(listener: &(TcpListener, Pair)) -> (std::io::Result<TcpStream>, &(TcpListener, Pair)) {
-    let accepted = listener.0.accept().await.map(|(stream, _)| stream);
+    let accepted = listener.0.accept().await.map(|(stream, _)| {
+        // A connection that refuses this has ended already.
+        let _ = stream.set_nodelay(true);
+        stream
+    });
     (accepted, listener)
 }
 

@@ -84,6 +84,8 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
+                // Keystrokes and lines of a log are small, and waited for. A connection that refuses this has ended already.
+                let _ = stream.set_nodelay(true);
                 tokio::spawn(connection(stream, acceptor.clone(), Arc::clone(&shared)));
             }
             Err(error) => {

@@ -108,6 +108,8 @@ async fn join(mut request: Request<Incoming>, url: &str) -> Result<Response<Body
     let stream = TcpStream::connect((host, port))
         .await
         .map_err(|error| unreachable(error.to_string()))?;
+    // What a user types is small, and waited for. A connection that refuses this has ended already.
+    let _ = stream.set_nodelay(true);
     let handshake = http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| unreachable(error.to_string()))?;
     tokio::spawn(async move {

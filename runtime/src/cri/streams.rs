@@ -252,6 +252,7 @@ async fn connect(daemon: Arc<Daemon>, sandbox_id: String, port: u16) -> Result<T
     let stream = TcpStream::from_std(StdTcpStream::from(socket))?;
     // It may still be connecting.
     stream.writable().await?;
+    let _ = stream.set_nodelay(true);
     match stream.take_error()? {
         None => Ok(stream),
         Some(source) => Err(SessionError::Refused { port, source }),
