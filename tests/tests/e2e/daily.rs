@@ -133,12 +133,14 @@ fn the_terminal_is_given_back_however_the_session_ends() {
     world.wait("pod/box", "condition=Ready");
     let minikctl = minik_tests::executable::minikctl().display();
     let said = world.folder().join("said");
+    // Open for both in the shell, so that whoever still says something has a reader.
+    let _ = minik_tests::Run::new("mkfifo").args([&said]).ok();
     let said = said.display();
     // The process says that it is there, so the terminal is raw by then.
     let while_it_runs = |deed: &str| {
         format!(
-            "rm -f {said}; mkfifo {said}; {minikctl} exec -it box -- sh -c 'echo here; sleep 1000' < /dev/tty > {said} & \
-             pid=$!; read -r line < {said}; {deed}; wait $pid"
+            "exec 3<> {said}; {minikctl} exec -it box -- sh -c 'echo here; sleep 1000' < /dev/tty >&3 & \
+             pid=$!; read -r line <&3; {deed}; wait $pid"
         )
     };
     for (how, line, code) in [
