@@ -130,8 +130,8 @@ async fn bad_requests_are_told_apart() {
         (MAPS, &json[..], large.as_str(), 413, "RequestEntityTooLarge"),
         (
             MAPS,
-            &[("content-type", "application/vnd.kubernetes.protobuf")][..],
-            "k8s",
+            &[("content-type", "application/cbor")][..],
+            "x",
             415,
             "UnsupportedMediaType",
         ),

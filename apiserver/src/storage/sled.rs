@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use nix::fcntl::{Flock, FlockArg};
 use sled::IVec;
 
 use super::backend::{Backend, BackendError, Entry, Group, Loaded, Record};
@@ -79,6 +80,7 @@ impl SledBackend {
 
     fn open(&mut self) -> Result<Loaded, BackendError> {
         let path = &self.directory;
+        wait_until_released(&path.join("db")).map_err(self.io("lock"))?;
         let config = sled::Config::new()
             .path(path)
             .flush_every_ms(None)
@@ -301,6 +303,17 @@ fn checksum_of(value: &[u8]) -> u32 {
         .try_into()
         .expect("sealed values begin with four bytes of checksum");
     u32::from_le_bytes(bytes)
+}
+
+/// sled's threads may hold its lock for a moment after it was dropped, and sled would call that an error like any other. No
+/// other process can hold it: the lock beside the store is taken before.
+fn wait_until_released(log: &Path) -> io::Result<()> {
+    match File::open(log) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        file => Flock::lock(file?, FlockArg::LockExclusive)
+            .map(drop)
+            .map_err(|(_, error)| error.into()),
+    }
 }
 
 fn make_private(directory: &Path) -> io::Result<()> {

@@ -95,13 +95,11 @@ async fn unary<T>(
 }
 
 fn error(call: &'static str, status: &Status) -> CallError {
-    let message = match status.message() {
-        "" => format!("{call} failed: {}", status.code()),
-        // tonic's own words when nobody listens on the socket.
-        "tcp connect error" | "transport error" => {
-            format!("{call}: the container runtime can't be reached ({status})")
-        }
-        message => message.to_owned(),
+    // A status with a source was made on this side: the call didn't get there, or its answer didn't get back.
+    let message = match (status.message(), std::error::Error::source(status)) {
+        (message, Some(_)) => format!("{call}: the container runtime can't be reached: {message}"),
+        ("", None) => format!("{call} failed: {}", status.code()),
+        (message, None) => message.to_owned(),
     };
     CallError {
         call,

@@ -79,7 +79,7 @@ pub(crate) async fn perform(context: &Context, job: Job, action: Action) -> Resu
         Action::RunSandbox { attempt } => run_sandbox(context, &job.pod, attempt).await,
         Action::EnsureImage { container } => match job.pod.container(&container) {
             Some(found) => {
-                let config = sandbox_config(context, &job.pod, job.sandbox_attempt).await;
+                let config = sandbox_config(context, &job.pod, job.sandbox_attempt);
                 pull::ensure(context, &job.pod, found, config, &job.tell).await
             }
             None => Err(Failed::new(
@@ -96,7 +96,7 @@ pub(crate) async fn perform(context: &Context, job: Job, action: Action) -> Resu
             let wanted = Start {
                 container: &container,
                 sandbox_id: &sandbox_id,
-                sandbox: sandbox_config(context, &job.pod, job.sandbox_attempt).await,
+                sandbox: sandbox_config(context, &job.pod, job.sandbox_attempt),
                 pod_ips: &job.pod_ips,
                 image_ref: &job.image_ref,
                 attempt,
@@ -142,7 +142,7 @@ async fn run_sandbox(context: &Context, pod: &Pod, attempt: u32) -> Result<Done,
     let log_dir = context.node.log_dir(pod);
     let made = volumes::files::directory(&log_dir, 0o755);
     made.map_err(|error| Failed::new("CreatePodSandboxError", error.to_string()))?;
-    let config = sandbox_config(context, pod, attempt).await;
+    let config = sandbox_config(context, pod, attempt);
     let ran = context.runtime.run_pod_sandbox(config).await;
     ran.map(|_| Done::Nothing).map_err(|error| {
         let message = format!("Failed to create pod sandbox: {}", error.message);
@@ -153,11 +153,12 @@ async fn run_sandbox(context: &Context, pod: &Pod, attempt: u32) -> Result<Done,
     })
 }
 
-async fn sandbox_config(context: &Context, pod: &Pod, attempt: u32) -> PodSandboxConfig {
-    let read = |path: &'static str| async move { tokio::fs::read_to_string(path).await.unwrap_or_default() };
-    let mut host = read(RESOLV_CONF[0]).await;
+fn sandbox_config(context: &Context, pod: &Pod, attempt: u32) -> PodSandboxConfig {
+    // Read each time, for it changes with the network that a laptop is in; a few hundred bytes from memory.
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let mut host = read(RESOLV_CONF[0]);
     if !pod.is_host_network() && dns::is_loopback_only(&dns::parse(&host)) {
-        let real = read(RESOLV_CONF[1]).await;
+        let real = read(RESOLV_CONF[1]);
         host = if real.is_empty() { host } else { real };
     }
     sandbox::config(pod, attempt, dns::config(pod, &host), &context.node)

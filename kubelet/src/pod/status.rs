@@ -106,6 +106,39 @@ fn pod_ips(pod: &Pod, observed: &Observed, host: &Host) -> Vec<String> {
     }
 }
 
+/// The containers that have begun to wait for another attempt, and what is to be told about each.
+pub(crate) fn new_back_offs(pod: &Pod, before: Option<&PodStatus>, now: &PodStatus) -> Vec<(String, String)> {
+    let reasons = |status: &PodStatus| -> Vec<(String, String)> {
+        let all = status
+            .init_container_statuses
+            .iter()
+            .chain(&status.container_statuses)
+            .flatten();
+        let waiting = all.filter_map(|container| {
+            let reason = container.state.as_ref()?.waiting.as_ref()?.reason.clone()?;
+            Some((container.name.clone(), reason))
+        });
+        waiting.collect()
+    };
+    let before = before.map(reasons).unwrap_or_default();
+    let fresh = reasons(now).into_iter().filter(|known| !before.contains(known));
+    let told = fresh.filter_map(|(name, reason)| {
+        let message = match reason.as_str() {
+            "CrashLoopBackOff" => format!(
+                "Back-off restarting failed container {name} in pod {}_{}({})",
+                pod.name, pod.namespace, pod.uid
+            ),
+            "ImagePullBackOff" => {
+                let image = pod.container(&name)?.image.clone().unwrap_or_default();
+                format!("Back-off pulling image \"{image}\"")
+            }
+            _ => return None,
+        };
+        Some((name, message))
+    });
+    told.collect()
+}
+
 /// Conditions that other programs wrote: readiness gates, the scheduler's.
 pub(crate) fn foreign_conditions(status: &PodStatus) -> Vec<k8s_openapi::api::core::v1::PodCondition> {
     let conditions = status.conditions.iter().flatten();

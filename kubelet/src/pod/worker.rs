@@ -13,12 +13,12 @@ use k8s_openapi::api::core::v1::PodStatus;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{Instrument, debug, info_span, warn};
+use tracing::{Instrument, debug, info_span};
 
 use super::action::{Action, Key};
 use super::decide::{self, Plan};
-use super::memory::{Memory, Probed};
-use super::observed::{ContainerState, Observed};
+use super::memory::Memory;
+use super::observed::Observed;
 use super::perform::{Done, Failed, Job, is_urgent, perform};
 use super::status::{self, Now};
 use super::writer::{Target, Writer};
@@ -26,10 +26,15 @@ use super::{Pod, backoff};
 use crate::context::Context;
 use crate::cri::client::TRACEPARENT;
 use crate::cri::observe::observe;
-use crate::probes::{self, Prober, Verdict};
+use crate::probes::{Prober, Verdict};
+use crate::recorder::Severity;
 use crate::spec::references;
 use crate::volumes::refresh;
 use crate::words;
+
+mod probing;
+#[cfg(test)]
+mod tests;
 
 /// Messages that may wait for a worker; more makes their senders wait.
 const INBOX: usize = 64;
@@ -198,10 +203,8 @@ impl Worker {
                 probed.ready |= container.is_some_and(|container| container.readiness_probe.is_none());
             }
             Verdict::Ready(ready) => probed.ready = ready,
-            Verdict::Unhealthy(unhealthy) => {
-                probed.ready = false;
-                probed.unhealthy = Some(unhealthy);
-            }
+            // It stays as ready as it was until it is ended: so does Kubernetes.
+            Verdict::Unhealthy(unhealthy) => probed.unhealthy = Some(unhealthy),
         }
     }
 
@@ -249,7 +252,8 @@ impl Worker {
                 true
             }
             Err(error) => {
-                warn!(%error, call = error.call, "the runtime can't be asked about the pod");
+                // Whoever follows its events has warned already, once and not for each pod.
+                debug!(%error, call = error.call, "the runtime can't be asked about the pod");
                 false
             }
         }
@@ -274,54 +278,6 @@ impl Worker {
         let observed = &self.observed;
         self.memory.ended_at.retain(|id, _| observed.container(id).is_some());
         self.memory.last_words.retain(|id, _| observed.container(id).is_some());
-    }
-
-    /// Starts probing what has begun to run, and stops probing what doesn't any more.
-    fn keep_probing(&mut self) {
-        let observed = &self.observed;
-        let is_running = |id: &String| {
-            observed
-                .container(id)
-                .is_some_and(|run| run.state == ContainerState::Running)
-        };
-        self.probers.retain(|id, _| is_running(id));
-        self.memory.probes.retain(|id, _| is_running(id));
-        if self.pod.is_deleted() || self.memory.removed {
-            self.probers.clear();
-            return;
-        }
-        let pod_ips = self.pod_ips();
-        for run in observed
-            .containers
-            .iter()
-            .filter(|run| run.state == ContainerState::Running)
-        {
-            let Some(container) = self
-                .pod
-                .container(&run.name)
-                .filter(|container| probes::has_any(container))
-            else {
-                continue;
-            };
-            if self.probers.contains_key(&run.id) {
-                continue;
-            }
-            let before = remembered(&self.pod, &run.id);
-            let begin = before.unwrap_or_else(|| self.memory.probed(container, &run.id));
-            let started = begin.started;
-            self.memory.probes.insert(run.id.clone(), begin);
-            let prober = Prober::spawn(probes::Subject {
-                context: Arc::clone(&self.context),
-                pod: self.pod.clone(),
-                container: container.clone(),
-                container_id: run.id.clone(),
-                pod_ip: pod_ips.first().cloned().unwrap_or_default(),
-                running_for: running_for(run.started_at_nanos),
-                started,
-                tell: self.own.clone(),
-            });
-            self.probers.insert(run.id.clone(), prober);
-        }
     }
 
     fn pod_ips(&self) -> Vec<String> {
@@ -368,6 +324,10 @@ impl Worker {
     fn report(&mut self, status: PodStatus) {
         if self.written.as_ref() == Some(&status) {
             return;
+        }
+        for (container, message) in status::new_back_offs(&self.pod, self.written.as_ref(), &status) {
+            let recorder = &self.context.recorder;
+            recorder.pod(&self.pod, Some(&container), Severity::Warning, "BackOff", message);
         }
         let urgent = is_urgent(self.written.as_ref(), &status);
         self.pod.status = status.clone();
@@ -417,30 +377,3 @@ fn deadline(pod: &Pod, start_time: Timestamp) -> Option<Instant> {
     let spent = u64::try_from(Timestamp::now().as_second() - start_time.as_second()).unwrap_or(0);
     Some(Instant::now() + Duration::from_secs(seconds.saturating_sub(spent)))
 }
-
-/// What an earlier kubelet had found out about this very run.
-fn remembered(pod: &Pod, container_id: &str) -> Option<Probed> {
-    let statuses = pod
-        .status
-        .init_container_statuses
-        .iter()
-        .chain(&pod.status.container_statuses)
-        .flatten();
-    let known = statuses.into_iter().find(|status| {
-        let id = status.container_id.as_deref().unwrap_or_default();
-        id.rsplit("://").next() == Some(container_id)
-    })?;
-    Some(Probed {
-        started: known.started == Some(true),
-        ready: known.ready,
-        unhealthy: None,
-    })
-}
-
-fn running_for(started_at_nanos: i64) -> Duration {
-    let nanos = Timestamp::now().as_nanosecond() - i128::from(started_at_nanos);
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
-}
-
-#[cfg(test)]
-mod tests;

@@ -78,19 +78,37 @@ fn the_kubeconfig_keeps_what_was_there() {
 
 #[test]
 fn a_port_that_is_taken_is_named_with_its_holder_and_another_is_used() {
-    let world = World::new();
-    let holder = TcpListener::bind(("127.0.0.1", 6443)).expect("the port is free in a new network namespace");
-    let world = world.with(["--api-port", "6443"]);
+    let world = World::up();
+    let status: serde_json::Value = serde_json::from_str(&world.minikctl(["status", "-o", "json"]).ok()).expect("JSON");
+    let server = status["server"].as_str().expect("where the API is").to_owned();
+    let port: u16 = server
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse().ok())
+        .expect("a port");
+    let _ = world.minikctl(["down"]).ok();
+    let holder = TcpListener::bind(("127.0.0.1", port)).expect("nobody has it now");
     let output = world.up_command().output();
     assert_eq!(output.code, 0, "{output}\n{}", world.logs());
     let told = format!("{}{}", output.stdout, output.stderr);
     assert!(
+        told.contains(&port.to_string()) && told.contains(&std::process::id().to_string()),
+        "{told}"
+    );
+    let nodes = world.minikctl(["get", "nodes"]).ok();
+    assert!(nodes.contains("Ready"), "{nodes}");
+    drop(holder);
+}
+
+#[test]
+fn a_port_that_was_asked_for_and_is_taken_is_not_replaced() {
+    let world = World::new();
+    let _holder = TcpListener::bind(("127.0.0.1", 6443)).expect("the port is free in a new network namespace");
+    let told = world.up_command().args(["--api-port", "6443"]).fails();
+    assert!(
         told.contains("6443") && told.contains(&std::process::id().to_string()),
         "{told}"
     );
-    drop(holder);
-    let nodes = world.minikctl(["get", "nodes"]).ok();
-    assert!(nodes.contains("Ready"), "{nodes}");
 }
 
 #[test]

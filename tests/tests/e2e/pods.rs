@@ -73,7 +73,7 @@ fn running_out_of_memory_is_told_from_being_killed() {
     world.apply(&pod("greedy", "exec tail /dev/zero", change));
     world.apply(&pod(
         "killed",
-        "kill -9 $$; sleep 1",
+        "read pid rest < /proc/self/stat; kill -9 $pid; sleep 1",
         json!({"spec": {"restartPolicy": "Never", "shareProcessNamespace": true}}),
     ));
     world.wait("pod/greedy", "jsonpath={.status.phase}=Failed");

@@ -123,7 +123,12 @@ fn waiting_to_start(view: &View<'_>, container: &core::Container) -> State {
         .init_containers()
         .iter()
         .any(|init| init.name == container.name);
-    let progress = view.memory.progress.get(&container.name).cloned();
+    let progress = view
+        .memory
+        .progress
+        .get(&container.name)
+        .cloned()
+        .or_else(|| held_up(view));
     if !is_init
         && !view.pod.init_containers().is_empty()
         && !decide::is_initialized(view.pod, view.observed, view.memory)
@@ -138,6 +143,13 @@ fn waiting_to_start(view: &View<'_>, container: &core::Container) -> State {
         },
         progress,
     )
+}
+
+/// What keeps the whole pod from starting.
+fn held_up(view: &View<'_>) -> Option<String> {
+    let failures = &view.memory.failures;
+    let failure = failures.get(&Key::Volumes).or_else(|| failures.get(&Key::Sandbox));
+    failure.map(|failure| failure.message.clone())
 }
 
 /// A container that ended waits for its restart, unless that is due.

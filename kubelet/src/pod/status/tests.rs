@@ -160,6 +160,23 @@ fn failed_pulls_show_first_the_error_and_then_the_back_off() {
 }
 
 #[test]
+fn a_volume_that_fails_is_named_where_the_container_waits() {
+    let mut memory = Memory::default();
+    memory.failed(
+        Key::Volumes,
+        "FailedMount",
+        "secret \"s\" not found".into(),
+        Instant::now(),
+    );
+    let status = made(&one(), &observed(Vec::new()), &memory);
+    assert_eq!(
+        waiting(&status),
+        ("ContainerCreating".into(), "secret \"s\" not found".into())
+    );
+    assert_eq!(status.reason.as_deref(), Some("FailedMount"));
+}
+
+#[test]
 fn a_pull_shows_how_far_it_is() {
     let mut memory = Memory::default();
     memory.progress.insert("a".into(), "pulling a:1: 1 of 2 layers".into());

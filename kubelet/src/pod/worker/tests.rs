@@ -194,7 +194,9 @@ async fn a_container_that_ends_comes_back() {
     stage
         .until(|status| is_running(status) && status["containerStatuses"][0]["restartCount"] == 2)
         .await;
-    assert!(stage.reasons().contains(&"Started"));
+    let reasons = stage.reasons();
+    assert_eq!(reasons.iter().filter(|reason| **reason == "Started").count(), 3);
+    assert_eq!(reasons.iter().filter(|reason| **reason == "BackOff").count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
