@@ -120,7 +120,7 @@ fn each_reason_why_an_image_cannot_be_had_is_told_apart() {
         (
             "name",
             on(open.host(), "library/bux:1"),
-            vec!["has no image named library/bux", "spelling"],
+            vec!["not found: ", "has no image named library/bux", "spelling"],
         ),
         (
             "tag",
