@@ -5,13 +5,13 @@
 //!   manifest --------additions-----+--> patch --> server
 //!   current ---------changes------/
 //! ```
-//! `facts` knows how Kubernetes' own kinds merge their lists, `strategic` computes patches for those, `merge` for all other
-//! kinds. All of it is pure; `commands/apply.rs` asks and sends.
+//! `strategic` computes patches for Kubernetes' own kinds, by the shapes that the API server merges them by (`minik_api::schema`);
+//! `merge` for all other kinds. All of it is pure; `commands/apply.rs` asks and sends.
 
-pub mod facts;
 pub mod merge;
 pub mod strategic;
 
+use minik_api::schema::{self, Definition};
 use serde_json::{Map, Value};
 
 /// Where the manifest of the last apply is kept, on the object itself.
@@ -64,16 +64,22 @@ pub fn patch(manifest: &Value, current: &Value) -> Patch {
     let wanted = annotated(manifest);
     let before = last_applied(current).unwrap_or_else(|| Value::Object(Map::new()));
     let of = |field: &str| wanted.get(field).and_then(Value::as_str).unwrap_or_default();
-    match facts::of_kind(of("apiVersion"), of("kind")) {
-        Some(schema) => Patch {
+    match built_in(of("apiVersion"), of("kind")) {
+        Some(definition) => Patch {
             kind: "application/strategic-merge-patch+json",
-            body: strategic::three_way(&before, &wanted, current, schema),
+            body: strategic::three_way(&before, &wanted, current, definition),
         },
         None => Patch {
             kind: "application/merge-patch+json",
             body: merge::three_way(&before, &wanted, current),
         },
     }
+}
+
+/// What one of Kubernetes' own kinds is made of; none for custom resources.
+fn built_in(api_version: &str, kind: &str) -> Option<&'static Definition> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    schema::named(group, version, kind)
 }
 
 fn annotations(object: &mut Value) -> &mut Map<String, Value> {

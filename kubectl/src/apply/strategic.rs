@@ -6,30 +6,38 @@
 
 use std::sync::LazyLock;
 
+use minik_api::schema::{Definition, Merge};
 use serde_json::{Map, Value, json};
-
-use super::facts::{Schema, Strategy};
 
 type Object = Map<String, Value>;
 
 /// The patch that brings `current` to `wanted`; an empty map when it is there.
 #[must_use]
-pub fn three_way(before: &Value, wanted: &Value, current: &Value, schema: &Schema) -> Value {
+pub fn three_way(before: &Value, wanted: &Value, current: &Value, definition: &Definition) -> Value {
     Value::Object(maps(
         object(before),
         object(wanted),
         object(current),
-        Some(schema),
+        Some(definition),
         false,
     ))
 }
 
-fn maps(before: &Object, wanted: &Object, current: &Object, schema: Option<&Schema>, retain_keys: bool) -> Object {
+fn maps(
+    before: &Object,
+    wanted: &Object,
+    current: &Object,
+    definition: Option<&Definition>,
+    retain_keys: bool,
+) -> Object {
     let mut patch = Object::new();
     for (name, value) in wanted {
-        let known = schema.and_then(|schema| schema.field(name));
+        // Nothing is known of a map's own keys, nor below them: no map of the built-in kinds holds what merges in its own way.
+        let known = definition.and_then(|definition| definition.field(name));
+        let merge = known.map(|field| field.merge).unwrap_or_default();
+        let below = known.and_then(|field| field.shape.definition());
         let was = before.get(name).unwrap_or(&Value::Null);
-        field(&mut patch, name, was, value, current.get(name), known);
+        field(&mut patch, name, [was, value], current.get(name), (merge, below));
     }
     for name in before.keys() {
         if !wanted.contains_key(name) && current.contains_key(name) {
@@ -49,47 +57,36 @@ fn maps(before: &Object, wanted: &Object, current: &Object, schema: Option<&Sche
     patch
 }
 
-/// Adds to the patch what one field needs.
+/// Adds to the patch what one field needs; `known` is how it merges, and what its object or its items are.
 fn field(
     patch: &mut Object,
     name: &str,
-    before: &Value,
-    wanted: &Value,
+    [before, wanted]: [&Value; 2],
     current: Option<&Value>,
-    known: Option<(Strategy, &'static Schema)>,
+    known: (Merge, Option<&'static Definition>),
 ) {
-    let (strategy, schema) = (known.map(|(strategy, _)| strategy), known.map(|(_, schema)| schema));
-    match (wanted, current, strategy) {
-        (Value::Null, None, _) => {}
-        (Value::Object(wanted), Some(Value::Object(current)), _) => {
-            let retain_keys = strategy == Some(Strategy::MapRetainKeys);
-            let below = maps(object(before), wanted, current, schema, retain_keys);
+    let (merge, definition) = known;
+    match (wanted, current) {
+        (Value::Null, None) => {}
+        (Value::Object(wanted), Some(Value::Object(current))) if !merge.replace => {
+            let below = maps(object(before), wanted, current, definition, merge.retain_keys);
             if !below.is_empty() {
                 patch.insert(name.to_owned(), Value::Object(below));
             }
         }
-        (Value::Array(wanted), Some(Value::Array(current)), Some(Strategy::Set)) => {
-            set(patch, name, array(before), wanted, current);
-        }
-        (Value::Array(wanted), Some(Value::Array(current)), Some(Strategy::ListByKey(key))) => {
-            let list = List {
-                name,
-                key,
-                schema,
-                retain_keys: false,
-            };
-            list.patch(patch, array(before), wanted, current);
-        }
-        (Value::Array(wanted), Some(Value::Array(current)), Some(Strategy::ListByKeyRetainKeys(key))) => {
-            let list = List {
-                name,
-                key,
-                schema,
-                retain_keys: true,
-            };
-            list.patch(patch, array(before), wanted, current);
-        }
-        (wanted, Some(current), _) if wanted == current => {}
+        (Value::Array(wanted), Some(Value::Array(current))) if merge.items => match merge.key {
+            None => set(patch, name, array(before), wanted, current),
+            Some(key) => {
+                let list = List {
+                    name,
+                    key,
+                    definition,
+                    retain_keys: merge.retain_keys,
+                };
+                list.patch(patch, array(before), wanted, current);
+            }
+        },
+        (wanted, Some(current)) if wanted == current => {}
         _ => {
             patch.insert(name.to_owned(), wanted.clone());
         }
@@ -100,7 +97,7 @@ fn field(
 struct List<'a> {
     name: &'a str,
     key: &'static str,
-    schema: Option<&'static Schema>,
+    definition: Option<&'static Definition>,
     retain_keys: bool,
 }
 
@@ -146,7 +143,13 @@ impl List<'_> {
             return Some(wanted.clone());
         };
         let was = self.find(before, key).unwrap_or(&Value::Null);
-        let mut below = maps(object(was), object(wanted), object(now), self.schema, self.retain_keys);
+        let mut below = maps(
+            object(was),
+            object(wanted),
+            object(now),
+            self.definition,
+            self.retain_keys,
+        );
         if below.is_empty() {
             return None;
         }

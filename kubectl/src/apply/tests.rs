@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::facts::{Schema, Strategy as Merge};
 use super::*;
 
 fn pod(spec: Value) -> Value {
@@ -128,6 +127,34 @@ fn a_set_says_what_left_it() {
 }
 
 #[test]
+fn a_map_that_is_one_thing_is_replaced() {
+    let with = |labels: Value| {
+        json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "a"},
+               "spec": {"selector": {"matchLabels": labels}}})
+    };
+    let current = applied(&with(json!({"app": "web", "tier": "front"})), json!({}));
+    let wanted = with(json!({"app": "web"}));
+    assert_eq!(
+        difference(&wanted, &current)["spec"],
+        json!({"selector": {"matchLabels": {"app": "web"}}})
+    );
+}
+
+#[test]
+fn the_strategy_of_a_deployment_keeps_one_member() {
+    let with = |strategy: Value| json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"strategy": strategy}});
+    let before = with(json!({"type": "RollingUpdate"}));
+    let current = applied(
+        &before,
+        json!({"spec": {"strategy": {"rollingUpdate": {"maxSurge": 1}}}}),
+    );
+    assert_eq!(
+        difference(&with(json!({"type": "Recreate"})), &current)["spec"],
+        json!({"strategy": {"type": "Recreate", "$retainKeys": ["type"]}})
+    );
+}
+
+#[test]
 fn custom_resources_get_a_merge_patch() {
     let of =
         |spec: Value| json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": spec});
@@ -144,26 +171,24 @@ fn custom_resources_get_a_merge_patch() {
 }
 
 /// A strategic merge as the server does it, small and slow: what the patches are tested against.
-fn merged(current: &Value, patch: &Value, schema: Option<&Schema>) -> Value {
+fn merged(current: &Value, patch: &Value, definition: Option<&Definition>) -> Value {
     let mut result = current.as_object().cloned().unwrap_or_default();
     let patch = patch.as_object().cloned().unwrap_or_default();
     if let Some(retained) = patch.get("$retainKeys").and_then(Value::as_array) {
         result.retain(|name, _| retained.contains(&json!(name)));
     }
     for (name, value) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
-        let known = schema.and_then(|schema| schema.field(name));
+        let known = definition.and_then(|definition| definition.field(name));
+        let below = known.and_then(|field| field.shape.definition());
         let now = result.get(name).cloned().unwrap_or(Value::Null);
-        let key = known.and_then(|(strategy, _)| match strategy {
-            Merge::ListByKey(key) | Merge::ListByKeyRetainKeys(key) => Some(key),
-            _ => None,
-        });
+        let key = known.and_then(|field| field.merge.key);
         let new = match (value, key) {
             (Value::Null, _) => {
                 result.remove(name);
                 continue;
             }
-            (Value::Object(_), _) => merged(&now, value, known.map(|(_, schema)| schema)),
-            (Value::Array(elements), Some(key)) => merged_list(&now, elements, key, known.map(|(_, schema)| schema)),
+            (Value::Object(_), _) => merged(&now, value, below),
+            (Value::Array(elements), Some(key)) => merged_list(&now, elements, key, below),
             _ => value.clone(),
         };
         result.insert(name.clone(), new);
@@ -172,9 +197,8 @@ fn merged(current: &Value, patch: &Value, schema: Option<&Schema>) -> Value {
         let Some(list) = name.strip_prefix("$setElementOrder/") else {
             continue;
         };
-        let Some((Merge::ListByKey(key) | Merge::ListByKeyRetainKeys(key), _)) =
-            schema.and_then(|schema| schema.field(list))
-        else {
+        let field = definition.and_then(|definition| definition.field(list));
+        let Some(key) = field.and_then(|field| field.merge.key) else {
             continue;
         };
         let place = |element: &Value| {
@@ -189,7 +213,7 @@ fn merged(current: &Value, patch: &Value, schema: Option<&Schema>) -> Value {
     Value::Object(result)
 }
 
-fn merged_list(now: &Value, patch: &[Value], key: &str, schema: Option<&Schema>) -> Value {
+fn merged_list(now: &Value, patch: &[Value], key: &str, definition: Option<&Definition>) -> Value {
     let mut list = now.as_array().cloned().unwrap_or_default();
     if patch.first().is_some_and(|first| first["$patch"] == "replace") {
         return json!(patch[1..]);
@@ -198,7 +222,7 @@ fn merged_list(now: &Value, patch: &[Value], key: &str, schema: Option<&Schema>)
         let place = list.iter().position(|existing| existing[key] == element[key]);
         match (place, element["$patch"] == "delete") {
             (Some(place), true) => drop(list.remove(place)),
-            (Some(place), false) => list[place] = merged(&list[place], element, schema),
+            (Some(place), false) => list[place] = merged(&list[place], element, definition),
             (None, true) => {}
             (None, false) => list.push(element.clone()),
         }
@@ -274,7 +298,7 @@ proptest! {
         first in any_pod(), second in any_pod()
     ) {
         let current = applied(&first, json!({"metadata": {"uid": "1"}, "spec": {"nodeName": "n"}}));
-        let schema = facts::of_kind("v1", "Pod");
+        let schema = built_in("v1", "Pod");
         let after = merged(&current, &patch(&second, &current).body, schema);
         prop_assert!(says(&after, &second), "{after:#} does not say {second:#}");
         prop_assert_eq!(&after["spec"]["nodeName"], "n");
