@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// Path of `minikctl`, built from this tree in the profile that the tests run in (quick when it is up to date).
+/// Path of `minikctl`: the one that `MINIKCTL` names, else one built from this tree in the profile that the tests run in
+/// (quick when it is up to date).
 ///
 /// # Panics
 /// When it can't be built.
