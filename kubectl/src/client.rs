@@ -52,8 +52,10 @@ impl Session {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let bad = |problem: String| Failure::Kubeconfig { problem };
         let kubeconfig = read_kubeconfig(global)?;
+        let context = context(global);
+        has_context(&kubeconfig, context.as_deref()).map_err(bad)?;
         let options = KubeConfigOptions {
-            context: context(global),
+            context,
             ..KubeConfigOptions::default()
         };
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
@@ -340,9 +342,49 @@ fn read_kubeconfig(global: &Global) -> Result<Kubeconfig, Failure> {
     Kubeconfig::read_from(&path).map_err(|error| bad(format!("{}: {error}", path.display())))
 }
 
+/// Whether the wanted context is there, or the current one when none is wanted; says which ones are, otherwise. Pure.
+fn has_context(kubeconfig: &Kubeconfig, wanted: Option<&str>) -> Result<(), String> {
+    let names: Vec<&str> = kubeconfig
+        .contexts
+        .iter()
+        .map(|context| context.name.as_str())
+        .collect();
+    let there = match names.as_slice() {
+        [] => "it has none".to_owned(),
+        names => format!("it has {}", names.join(", ")),
+    };
+    let current = kubeconfig.current_context.as_deref().filter(|name| !name.is_empty());
+    match wanted.or(current) {
+        Some(name) if names.contains(&name) => Ok(()),
+        Some(name) => Err(format!("context {name:?} does not exist in the kubeconfig: {there}")),
+        None => Err(format!(
+            "the kubeconfig has no current context: {there}; `minikctl config use-context NAME` chooses one"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_context_that_is_not_there_is_told_with_those_that_are() {
+        let config = |current: &str, names: &[&str]| -> Kubeconfig {
+            let contexts: Vec<Value> = names
+                .iter()
+                .map(|name| serde_json::json!({"name": name, "context": {"cluster": "c", "user": "u"}}))
+                .collect();
+            serde_json::from_value(serde_json::json!({"current-context": current, "contexts": contexts}))
+                .expect("a kubeconfig")
+        };
+        let two = config("a", &["a", "b"]);
+        assert_eq!(has_context(&two, None), Ok(()));
+        assert_eq!(has_context(&two, Some("b")), Ok(()));
+        let missing = has_context(&two, Some("c")).expect_err("not there");
+        assert_eq!(missing, "context \"c\" does not exist in the kubeconfig: it has a, b");
+        let none = has_context(&config("", &[]), None).expect_err("not there");
+        assert!(none.contains("no current context: it has none"), "{none}");
+    }
 
     #[test]
     fn warnings_are_unquoted() {

@@ -128,20 +128,20 @@ impl Failure {
         let mut next = Some(error);
         while let Some(current) = next {
             innermost = current;
-            if let Some(io) = current.downcast_ref::<io::Error>() {
-                if io.kind() == io::ErrorKind::ConnectionRefused {
-                    return Self::Refused {
-                        server: server.to_owned(),
-                    };
-                }
-                if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                    return Self::from_tls(tls);
-                }
-            }
             if let Some(tls) = current.downcast_ref::<rustls::Error>() {
                 return Self::from_tls(tls);
             }
-            next = current.source();
+            let io = current.downcast_ref::<io::Error>();
+            if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
+                return Self::Refused {
+                    server: server.to_owned(),
+                };
+            }
+            // An io::Error's source is the source of what it wraps, not what it wraps.
+            let wrapped = io.and_then(io::Error::get_ref);
+            next = wrapped
+                .map(|wrapped| wrapped as &(dyn StdError + 'static))
+                .or_else(|| current.source());
         }
         Self::Unreachable {
             problem: innermost.to_string(),
@@ -329,6 +329,12 @@ mod tests {
         let expired = io::Error::other(rustls::Error::InvalidCertificate(rustls::CertificateError::Expired));
         let text = Failure::from_transport(&expired, "h").to_string();
         assert!(text.contains("expired") && text.contains("date"), "{text}");
+
+        let deep = io::Error::other(io::Error::other(rustls::Error::InvalidCertificate(
+            rustls::CertificateError::BadSignature,
+        )));
+        let text = Failure::from_transport(&deep, "h").to_string();
+        assert!(text.contains("Another authority"), "{text}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `demo`: start the node, run nginx and Python on it, and watch it happen.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -42,11 +42,15 @@ const LOG_LINES: usize = 3;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cargo run --release -- demo
-  minikctl demo --registry-mirror docker.io=http://127.0.0.1:5000")]
+  minikctl demo --registry-mirror docker.io=http://127.0.0.1:5000
+  minikctl demo --prepare        # build the stand-ins now, run the demo where there is no network")]
 pub struct Demo {
     /// Don't try the registry: build the images from the distribution's packages.
     #[arg(long)]
     stand_ins: bool,
+    /// Only build the images from the distribution's packages, and keep them for later demos.
+    #[arg(long)]
+    prepare: bool,
     #[command(flatten)]
     overrides: Overrides,
 }
@@ -54,6 +58,10 @@ pub struct Demo {
 impl Demo {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         root::become_root(global)?;
+        let documents = documents()?;
+        if self.prepare {
+            return prepare(&documents).await;
+        }
         let mut overrides = self.overrides.clone();
         if overrides.kubeconfig.is_none() {
             overrides.kubeconfig.clone_from(&global.kubeconfig);
@@ -64,14 +72,7 @@ impl Demo {
         let (session, instance) = start(instance, global).await?;
         heading("The images")?;
         let runtime = Runtime::connect(&instance.runtime_socket()).await?;
-        let documents = documents()?;
-        images(
-            &runtime,
-            &documents,
-            &instance.data_dir.join("stand-ins"),
-            self.stand_ins,
-        )
-        .await?;
+        images(&runtime, &documents, self.stand_ins).await?;
         heading("The pods")?;
         watch(&session, documents).await?;
         heading("The web page, through the API server (as `minikctl port-forward` does)")?;
@@ -111,11 +112,28 @@ fn documents() -> anyhow::Result<Vec<Document>> {
     Ok(documents)
 }
 
+/// The image of a pod's one container.
+fn image_of(pod: &Document) -> &str {
+    pod.text("/spec/containers/0/image")
+}
+
+/// Builds what a demo without a registry needs.
+async fn prepare(pods: &[Document]) -> anyhow::Result<()> {
+    for pod in pods {
+        let image = image_of(pod);
+        let spinner = spinner(image);
+        let archive = build(image, &spinner).await;
+        spinner.finish_and_clear();
+        say(&format!("{GOOD}✓{GOOD:#} {image}  {}", archive?.display()))?;
+    }
+    Ok(())
+}
+
 /// Sees to it that the node has every image of the pods.
-async fn images(runtime: &Runtime, pods: &[Document], kept: &Path, no_registry: bool) -> anyhow::Result<()> {
+async fn images(runtime: &Runtime, pods: &[Document], no_registry: bool) -> anyhow::Result<()> {
     let mut missing = Vec::new();
     for pod in pods {
-        let image = pod.text("/spec/containers/0/image");
+        let image = image_of(pod);
         if image::is_here(runtime, image).await? {
             say(&format!("{GOOD}✓{GOOD:#} {image} is here already"))?;
         } else {
@@ -142,7 +160,7 @@ async fn images(runtime: &Runtime, pods: &[Document], kept: &Path, no_registry: 
         }
     }
     for image in missing {
-        stand_in(runtime, image, kept).await?;
+        stand_in(runtime, image).await?;
     }
     Ok(())
 }
@@ -176,25 +194,32 @@ async fn pull(runtime: &Runtime, image: &str, view: &mut View) -> anyhow::Result
     }
 }
 
-/// Builds a stand-in, unless an earlier demo did, and gives it to the node.
-async fn stand_in(runtime: &Runtime, image: &str, kept: &Path) -> anyhow::Result<()> {
+/// Builds a stand-in, unless an earlier demo did.
+async fn build(image: &str, spinner: &ProgressBar) -> anyhow::Result<PathBuf> {
     let recipe = Recipe::of(image).ok_or_else(|| anyhow!("there is no stand-in for {image}"))?;
-    let began = Instant::now();
-    let spinner = spinner(image);
     let (teller, mut told) = mpsc::unbounded_channel::<String>();
-    let folder = kept.to_owned();
     let building = tokio::task::spawn_blocking(move || {
         let tell = |doing: &str| {
             // Told for show: nobody has to listen.
             let _ = teller.send(doing.to_owned());
         };
-        standin::prepare(&tell)?;
-        recipe.build(&folder, &tell)
+        recipe.build(Path::new(standin::KEPT), &tell)
     });
     while let Some(doing) = told.recv().await {
         spinner.set_message(doing);
     }
-    let archive = building.await.context("building stopped")??;
+    Ok(building.await.context("building stopped")??)
+}
+
+/// Gives a stand-in to the node.
+async fn stand_in(runtime: &Runtime, image: &str) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let spinner = spinner(image);
+    let built = build(image, &spinner).await;
+    if built.is_err() {
+        spinner.finish_and_clear();
+    }
+    let archive = built?;
     spinner.set_message("importing it");
     let file = tokio::fs::File::open(&archive)
         .await

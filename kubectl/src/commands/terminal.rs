@@ -175,6 +175,7 @@ async fn interrupted() -> u8 {
         (SignalKind::interrupt(), 130),
         (SignalKind::terminate(), 143),
         (SignalKind::hangup(), 129),
+        (SignalKind::quit(), 131),
     ];
     let waiting = kinds.into_iter().map(|(kind, code)| {
         Box::pin(async move {

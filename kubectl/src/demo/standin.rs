@@ -9,8 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::oci::{self, Descriptor, Hashing};
+
+/// Where stand-ins are kept: for all nodes of this machine, and longer than any of them.
+pub const KEPT: &str = "/var/cache/minik/stand-ins";
 
 /// The label by which an image says that it is not what its name says.
 pub const LABEL: &str = "dev.minik.stand-in";
@@ -180,10 +184,12 @@ impl Recipe {
         RECIPES.iter().find(|recipe| recipe.image == image)
     }
 
-    /// Where the archive is kept below a folder.
+    /// Where the archive is kept below a folder. Another recipe or release of the distribution gives another name.
     #[must_use]
     pub fn archive(&self, folder: &Path) -> PathBuf {
-        folder.join(format!("{}.tar", self.image.replace(':', "-")))
+        let made_of = json!([self.packages, self.files, self.links, (self.config)(), codename()]).to_string();
+        let digest = oci::hex(&Sha256::digest(made_of));
+        folder.join(format!("{}-{}.tar", self.image.replace(':', "-"), &digest[..12]))
     }
 
     /// Makes the archive, unless it is there already, and tells what is being done. Blocks.
@@ -203,6 +209,7 @@ impl Recipe {
                 source,
             }
         };
+        prepare(tell)?;
         fs::create_dir_all(folder).map_err(wrong(folder))?;
         let layer = archive.with_extension("layer");
         let unfinished = archive.with_extension("part");
@@ -322,10 +329,7 @@ impl Recipe {
 }
 
 /// Sees to it that mmdebstrap is here: installs it where apt can.
-///
-/// # Errors
-/// When it is not, and apt can't.
-pub fn prepare(tell: &dyn Fn(&str)) -> Result<(), StandInError> {
+fn prepare(tell: &dyn Fn(&str)) -> Result<(), StandInError> {
     if is_on_path("mmdebstrap") {
         return Ok(());
     }

@@ -4,12 +4,14 @@ use std::io;
 use std::net::TcpStream as StdTcpStream;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use minik_api::cri;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use oci_spec::runtime::{Box as ConsoleSize, BoxBuilder};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::unix::pipe;
@@ -24,6 +26,8 @@ use crate::streaming::{Backend, Outcome, Output, Streams, TerminalSize};
 use crate::sys::terminal;
 
 const CHUNK_LENGTH: usize = 16 * 1024;
+/// kubectl sends its terminal's size as soon as it is connected; the way from there takes a millisecond or two.
+const FIRST_SIZE_WITHIN: Duration = Duration::from_millis(100);
 
 /// The containers of this node, as the streaming server sees them.
 pub(crate) struct ContainerStreams {
@@ -85,11 +89,12 @@ fn outcome(ended: Result<i32, SessionError>) -> Outcome {
     }
 }
 
-async fn run(daemon: &Daemon, request: cri::ExecRequest, streams: Streams) -> Result<i32, SessionError> {
+async fn run(daemon: &Daemon, request: cri::ExecRequest, mut streams: Streams) -> Result<i32, SessionError> {
     let record = exec::running(daemon, &request.container_id)?;
     let shim = start::shim(daemon, &record.sandbox_id)?;
-    let process = exec::process(daemon, &record.id, request.cmd, request.tty)?;
+    let mut process = exec::process(daemon, &record.id, request.cmd, request.tty)?;
     if request.tty {
+        process.set_console_size(first_size(&mut streams.size).await);
         let mut exec = shim
             .exec(&record.id, process, ExecStdio::Terminal)
             .await
@@ -264,6 +269,18 @@ async fn write_input(typed: Option<mpsc::Receiver<Bytes>>, writer: Option<pipe::
         }
     }
     // The user's end of file becomes the process's: the writer is dropped.
+}
+
+/// The size that a client sends ahead of everything else, so that the process finds it when it first looks. Clients that have
+/// none to send don't get to wait for long.
+async fn first_size(size: &mut watch::Receiver<Option<TerminalSize>>) -> Option<ConsoleSize> {
+    let known = tokio::time::timeout(FIRST_SIZE_WITHIN, size.wait_for(Option::is_some)).await;
+    let size = (*known.ok()?.ok()?)?;
+    let built = BoxBuilder::default()
+        .width(u64::from(size.width))
+        .height(u64::from(size.height))
+        .build();
+    Some(built.expect("all fields are set"))
 }
 
 /// The terminal's next size; the first one at once if it is known. None when the user is gone.

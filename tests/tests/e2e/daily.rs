@@ -127,6 +127,53 @@ fn a_terminal_is_given_to_those_who_ask_for_one() {
 }
 
 #[test]
+fn the_terminal_is_given_back_however_the_session_ends() {
+    let world = node();
+    world.apply(&pod("box", SERVE, json!({})));
+    world.wait("pod/box", "condition=Ready");
+    let minikctl = minik_tests::executable::minikctl().display();
+    let said = world.folder().join("said");
+    let said = said.display();
+    // The process says that it is there, so the terminal is raw by then.
+    let while_it_runs = |deed: &str| {
+        format!(
+            "rm -f {said}; mkfifo {said}; {minikctl} exec -it box -- sh -c 'echo here; sleep 1000' < /dev/tty > {said} & \
+             pid=$!; read -r line < {said}; {deed}; wait $pid"
+        )
+    };
+    for (how, line, code) in [
+        (
+            "the command ends",
+            format!("{minikctl} exec -it box -- sh -c 'exit 3'"),
+            3,
+        ),
+        (
+            "the command can't be run",
+            format!("{minikctl} exec -it box -- nosuchprogram"),
+            1,
+        ),
+        ("minikctl is interrupted", while_it_runs("kill -INT $pid"), 130),
+        ("minikctl is ended", while_it_runs("kill -TERM $pid"), 143),
+        ("minikctl is told to quit", while_it_runs("kill -QUIT $pid"), 131),
+        ("the user hangs up", while_it_runs("kill -HUP $pid"), 129),
+        (
+            "the pod goes away",
+            while_it_runs(&format!("{minikctl} delete pod box > /dev/null")),
+            137,
+        ),
+    ] {
+        let line =
+            format!("before=$(stty -g); {line}; code=$?; [ \"$before\" = \"$(stty -g)\" ] && echo given back, $code");
+        let script = minik_tests::Run::new("script").args(["-qec", &line, "/dev/null"]);
+        let shown = world.in_world(script).output();
+        assert!(
+            shown.stdout.contains(&format!("given back, {code}")),
+            "when {how}: {shown}"
+        );
+    }
+}
+
+#[test]
 fn a_port_is_forwarded() {
     let world = node();
     world.apply(&pod("web", WEB, json!({})));

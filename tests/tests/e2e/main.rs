@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod daily;
+mod demo;
 mod images;
 mod isolation;
 mod kubectl;
