@@ -10,7 +10,7 @@ needed=(
   kubectl:kubernetes-client       # the real kubectl, where none is here
   ip:iproute2                     # network namespaces and a look from outside
   mmdebstrap:mmdebstrap           # the demo's stand-ins for nginx and python
-  modprobe:kmod                   # which kernel modules the machine with cgroup v2 loads
+  modprobe:kmod                   # which kernel modules the machine with another kernel loads
   qemu-system-x86_64:qemu-system-x86 # that machine
   skopeo:skopeo                   # pushes images into the registry
 )

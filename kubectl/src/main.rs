@@ -47,6 +47,12 @@ fn main() -> ExitCode {
     if let Some(code) = commands::programs::shim_first() {
         return code;
     }
+    everything_else()
+}
+
+/// Not a part of `main`: room for all verbs' state would lie on the stack of each shim, and be touched once, for ever.
+#[inline(never)]
+fn everything_else() -> ExitCode {
     let Minikctl { global, verb } = match Minikctl::try_parse() {
         Ok(parsed) => parsed,
         Err(error) => {

@@ -2,8 +2,12 @@
 
 /// `nginx` is `docker.io/library/nginx:latest`.
 pub(crate) fn full(name: &str) -> String {
+    // Only a host has upper-case letters (distribution/reference).
+    let is_host = |first: &str| {
+        first.contains(['.', ':']) || first == "localhost" || first.contains(|letter: char| letter.is_ascii_uppercase())
+    };
     let (registry, path) = match name.split_once('/') {
-        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest.to_owned()),
+        Some((first, rest)) if is_host(first) => (first, rest.to_owned()),
         Some(_) => ("docker.io", name.to_owned()),
         None => ("docker.io", format!("library/{name}")),
     };
@@ -51,6 +55,7 @@ mod tests {
             ("registry:5000/a", "registry:5000/a:latest"),
             ("ghcr.io/a/b@sha256:00", "ghcr.io/a/b@sha256:00"),
             ("localhost/a", "localhost/a:latest"),
+            ("Registry/a", "Registry/a:latest"),
         ] {
             assert_eq!(full(name), expected, "{name}");
         }

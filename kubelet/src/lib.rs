@@ -228,6 +228,7 @@ fn spec_node(config: &Config, facts: &node::facts::Facts) -> spec::Node {
         ips: facts.ips.clone(),
         memory_bytes: facts.memory_bytes,
         milli_cpus: facts.milli_cpus,
+        cgroup_v2: facts.cgroup_v2,
         cgroup_parent: config.cgroup_parent.clone(),
         root: config.root_dir.clone(),
     }

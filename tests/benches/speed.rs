@@ -1,6 +1,7 @@
 //! How fast and how small a node is: figures for the README, run by hand as root.
 //!
-//! `cargo bench -p minik-tests --bench speed [NAME…]` prints min, median and max of each figure. Nothing here asserts a time.
+//! `cargo bench -p minik-tests --bench speed [NAME…]` prints min, median and max of each figure; `MINIKCTL=PATH` names another
+//! executable than this tree's. Nothing here asserts a time.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -89,7 +90,7 @@ fn many() {
             let events = watch(&pods).await;
             let start = Instant::now();
             let apply = tokio::task::spawn_blocking({
-                let run = world.minikctl(["apply", "-f", "-"]).stdin(&manifests.join("---\n"));
+                let run = world.minikctl(["apply", "-f", "-"]).stdin(&manifests.concat());
                 move || run.ok()
             });
             running(events, 20).await;

@@ -7,35 +7,51 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// Path of `minikctl`, built from this tree in the profile that the tests run in (quick when it is up to date).
+/// Path of `minikctl`: the one that `MINIKCTL` names, else one built from this tree in the profile that the tests run in
+/// (quick when it is up to date).
 ///
 /// # Panics
 /// When it can't be built.
 #[must_use]
 pub fn minikctl() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--package", "minikctl", "--message-format", "json", "--quiet"]);
-        if !cfg!(debug_assertions) {
-            cargo.arg("--release");
-        }
-        let output = cargo
-            .current_dir(repository())
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("cargo runs: it has started this test");
-        assert!(output.status.success(), "building minikctl failed");
-        let messages = String::from_utf8(output.stdout).expect("cargo writes JSON");
-        let executable = messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .find_map(|message| {
-                let ours = message["target"]["name"] == "minikctl";
-                message["executable"].as_str().filter(|_| ours).map(PathBuf::from)
-            });
-        executable.expect("cargo tells where it put the executable")
-    })
+    BUILT.get_or_init(|| built("minikctl", &["build", "--package", "minikctl"]))
+}
+
+/// Path of the runtime's own tests, likewise: they can be run on another machine.
+///
+/// # Panics
+/// When they can't be built.
+#[must_use]
+pub fn runtime_tests() -> PathBuf {
+    built(
+        "minik_runtime",
+        &["test", "--package", "minik-runtime", "--lib", "--no-run"],
+    )
+}
+
+/// Has cargo build `target` by these arguments, and tells where it is.
+fn built(target: &str, arguments: &[&str]) -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(arguments).args(["--message-format", "json", "--quiet"]);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let output = cargo
+        .current_dir(repository())
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs: it has started this test");
+    assert!(output.status.success(), "building {target} failed");
+    let messages = String::from_utf8(output.stdout).expect("cargo writes JSON");
+    let executable = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find_map(|message| {
+            let ours = message["target"]["name"] == target;
+            message["executable"].as_str().filter(|_| ours).map(PathBuf::from)
+        });
+    executable.expect("cargo tells where it put the executable")
 }
 
 /// The folder that holds the repository.

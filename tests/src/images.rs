@@ -16,6 +16,15 @@ use crate::Run;
 /// When a file can't be written or `tar` fails.
 #[must_use]
 pub fn busybox(folder: &Path, tag: &str, config: &Value) -> PathBuf {
+    built_for(architecture(), folder, tag, config)
+}
+
+/// The same, said to be built for an architecture.
+///
+/// # Panics
+/// When a file can't be written or `tar` fails.
+#[must_use]
+pub fn built_for(architecture: &str, folder: &Path, tag: &str, config: &Value) -> PathBuf {
     let work = TempDir::new_in(folder).expect("a temporary folder");
     let layer = layer(work.path());
     let layout = work.path().join("layout");
@@ -39,7 +48,7 @@ pub fn busybox(folder: &Path, tag: &str, config: &Value) -> PathBuf {
         merged[key] = value.clone();
     }
     let config = json!({
-        "architecture": architecture(), "os": "linux", "config": merged,
+        "architecture": architecture, "os": "linux", "config": merged,
         "rootfs": {"type": "layers", "diff_ids": [diff]},
     });
     let (config, config_size) = put(config.to_string().as_bytes());

@@ -9,11 +9,19 @@ use tempfile::TempDir;
 
 use crate::Run;
 
+/// Who may pull where a login is needed.
+pub const USER: &str = "anna";
+/// Their password.
+pub const PASSWORD: &str = "correct horse";
+/// bcrypt of [`PASSWORD`].
+const HTPASSWD: &str = "anna:$2b$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2\n";
+
 /// A running registry; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Registry {
     process: Child,
     port: u16,
+    needs_login: bool,
     _folder: TempDir,
 }
 
@@ -24,13 +32,31 @@ impl Registry {
     /// When it doesn't serve within ten seconds.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(false)
+    }
+
+    /// Starts one that wants [`USER`]'s login for everything.
+    ///
+    /// # Panics
+    /// When it doesn't serve within ten seconds.
+    #[must_use]
+    pub fn with_login() -> Self {
+        Self::start_with(true)
+    }
+
+    fn start_with(needs_login: bool) -> Self {
         let folder = TempDir::with_prefix("registry-").expect("a temporary folder");
         let port = free_port();
-        let config = format!(
+        let mut config = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
              http: {{addr: '127.0.0.1:{port}'}}\n",
             folder.path().join("data").display()
         );
+        if needs_login {
+            let passwords = folder.path().join("htpasswd");
+            fs::write(&passwords, HTPASSWD).expect("the registry's passwords are written");
+            config += &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", passwords.display());
+        }
         let file = folder.path().join("config.yml");
         fs::write(&file, config).expect("the registry's configuration is written");
         let process = Command::new("docker-registry")
@@ -44,6 +70,7 @@ impl Registry {
         let registry = Self {
             process,
             port,
+            needs_login,
             _folder: folder,
         };
         registry.wait();
@@ -61,8 +88,11 @@ impl Registry {
     /// # Panics
     /// When the push fails.
     pub fn push(&self, archive: &std::path::Path, name: &str) {
-        let _ = Run::new("skopeo")
-            .args(["copy", "--insecure-policy", "--dest-tls-verify=false"])
+        let mut copy = Run::new("skopeo").args(["copy", "--insecure-policy", "--dest-tls-verify=false"]);
+        if self.needs_login {
+            copy = copy.args(["--dest-creds", &format!("{USER}:{PASSWORD}")]);
+        }
+        let _ = copy
             .args([
                 format!("oci-archive:{}", archive.display()),
                 format!("docker://{}/{name}", self.host()),

@@ -1,5 +1,5 @@
 //! A machine with another kernel: the distribution's cloud kernel in qemu, without KVM, up in a few seconds. What the machine
-//! of the tests doesn't have (cgroup v2 alone, above all) is tested there.
+//! of the tests doesn't have (one version of cgroups alone, above all) is tested there.
 //!
 //! Its whole disk is an initramfs made here: static busybox, the kernel modules that pods need, and the files of the test.
 
@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tempfile::TempDir;
 
@@ -20,7 +20,31 @@ const MODULES: [&str; 5] = ["overlay", "veth", "nf_tables", "nft_chain_nat", "nf
 /// The line that the machine prints last, before the script's exit code.
 const END: &str = "the script ended with ";
 
-/// A file for the machine; programs bring the libraries that they are linked with.
+/// How the machine has its cgroups, below /sys/fs/cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cgroups {
+    /// A v1 hierarchy for each controller or two, and no v2.
+    V1,
+    /// One v2 hierarchy with all controllers.
+    V2,
+}
+
+impl Cgroups {
+    fn mount(self) -> &'static str {
+        match self {
+            Self::V1 => {
+                "mount -t tmpfs cgroup /sys/fs/cgroup
+for controllers in cpuset cpu,cpuacct memory devices freezer pids blkio; do
+  mkdir /sys/fs/cgroup/$controllers; mount -t cgroup -o $controllers cgroup /sys/fs/cgroup/$controllers
+done"
+            }
+            Self::V2 => "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+        }
+    }
+}
+
+/// A file for the machine; programs (what goes to `bin/`) bring the libraries that they are linked with, and leave behind
+/// what only a debugger reads.
 #[derive(Debug)]
 pub struct File<'a> {
     /// Where it is here.
@@ -29,19 +53,23 @@ pub struct File<'a> {
     pub to: &'a str,
 }
 
-/// Boots a machine with cgroup v2 alone, runs `script` there with busybox' shell, and gives what it printed.
+/// Boots a machine, runs `script` there with busybox' shell, and gives what it printed. One machine at a time: each computes
+/// all that a processor would do.
 ///
 /// # Panics
 /// When the machine can't be made, doesn't end within two minutes, or the script fails.
 #[must_use]
-pub fn run(files: &[File<'_>], script: &str) -> String {
+pub fn run(cgroups: Cgroups, files: &[File<'_>], script: &str) -> String {
+    static ONE: Mutex<()> = Mutex::new(());
+    // What is guarded is the processor: a test that has failed leaves nothing half-done.
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     executable::set_up();
     let kernel = Kernel::get();
     let folder = TempDir::with_prefix("vm-").expect("a temporary folder");
-    let initrd = initrd(kernel, folder.path(), files, script);
+    let initrd = initrd(kernel, folder.path(), cgroups, files, script);
     let output = Run::bounded(120, "qemu-system-x86_64")
         .args("-nodefaults -no-reboot -display none -machine q35,accel=tcg -cpu max -smp 2 -m 2048".split(' '))
-        .args(["-append", "console=ttyS0 panic=-1 quiet", "-serial", "stdio"])
+        .args(["-append", "console=ttyS0 panic=-1 loglevel=1", "-serial", "stdio"])
         .args([
             "-kernel".as_ref(),
             kernel.image.as_os_str(),
@@ -122,7 +150,7 @@ impl Kernel {
     }
 }
 
-fn initrd(kernel: &Kernel, folder: &Path, files: &[File<'_>], script: &str) -> PathBuf {
+fn initrd(kernel: &Kernel, folder: &Path, cgroups: Cgroups, files: &[File<'_>], script: &str) -> PathBuf {
     let root = folder.join("root");
     for name in [
         "bin", "proc", "sys", "dev", "tmp", "etc", "run", "var", "modules", "new",
@@ -144,6 +172,10 @@ fn initrd(kernel: &Kernel, folder: &Path, files: &[File<'_>], script: &str) -> P
     }
     for file in files {
         put(&root, file.from, file.to);
+        if !file.to.starts_with("bin/") {
+            continue;
+        }
+        let _ = Run::new("strip").args([root.join(file.to)]).ok();
         for library in libraries(file.from) {
             put(
                 &root,
@@ -156,7 +188,7 @@ fn initrd(kernel: &Kernel, folder: &Path, files: &[File<'_>], script: &str) -> P
             );
         }
     }
-    write_program(&root.join("init"), &init(&load));
+    write_program(&root.join("init"), &init(cgroups, &load));
     write_program(&root.join("script"), &format!("#!/bin/sh\nset -e\n{script}\n"));
     let archive = folder.join("initrd");
     let pack = format!(
@@ -168,13 +200,15 @@ fn initrd(kernel: &Kernel, folder: &Path, files: &[File<'_>], script: &str) -> P
     archive
 }
 
-/// The first process: `pivot_root` refuses the initramfs itself, so all moves to a tmpfs first.
-fn init(load: &str) -> String {
+/// The first process: `pivot_root` refuses the initramfs itself, so all moves to a tmpfs first. The script's output goes
+/// through a pipe, since programs draw on a console.
+fn init(cgroups: Cgroups, load: &str) -> String {
+    let mount_cgroups = cgroups.mount();
     format!(
         r#"#!/bin/busybox sh
 if [ ! -e /moved ]; then
   /bin/busybox mount -t tmpfs -o size=80% tmpfs /new
-  for name in bin etc init lib lib64 modules run script tmp usr var; do
+  for name in bin data etc init lib lib64 modules run script tmp usr var; do
     [ -e /$name ] && /bin/busybox cp -a /$name /new/
   done
   /bin/busybox mkdir -p /new/proc /new/sys /new/dev; /bin/busybox touch /new/moved
@@ -185,11 +219,11 @@ export PATH=/bin HOME=/root
 mkdir -p /root
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm; mount -t devpts devpts /dev/pts
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
+{mount_cgroups}
 ip link set lo up
 {load}
-sh /script 2>&1
-echo "{END}$?"
+{{ sh /script 2>&1; echo "$?" >/ended; }} | cat
+echo "{END}$(cat /ended)"
 poweroff -f
 "#
     )

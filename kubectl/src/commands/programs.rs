@@ -116,8 +116,6 @@ pub fn shim_first() -> Option<ExitCode> {
 }
 
 fn shim(sandbox_dir: PathBuf) -> ExitCode {
-    // Only `ps` would miss it.
-    let _ = prctl::set_name(c"shim");
     minik_runtime::shim::main(&minik_runtime::shim::ShimConfig { sandbox_dir })
 }
 

@@ -78,7 +78,7 @@ impl View {
         let state = layer.state();
         let bars = self.bars.as_ref();
         let shown = self.layers.entry(key).or_insert_with(|| Shown {
-            bar: bars.map(|bars| bars.add(bar(&layer.digest))),
+            bar: bars.map(|bars| bars.add(bar(layer))),
             state: State::Waiting,
         });
         let Some(bar) = &shown.bar else { return };
@@ -150,15 +150,15 @@ pub fn short(digest: &str) -> &str {
     digits.get(..12).unwrap_or(digits)
 }
 
-fn bar(digest: &str) -> ProgressBar {
-    let bar = ProgressBar::new(1);
-    let template = "  {prefix} {bar:30.cyan/blue} {bytes:>10} / {total_bytes:<10} {msg}";
+fn bar(layer: &Layer) -> ProgressBar {
+    let bar = ProgressBar::new(layer.total_bytes.max(1));
+    let template = "  {prefix} {bar:30.cyan/blue} {decimal_bytes:>10} / {decimal_total_bytes:<10} {msg}";
     bar.set_style(
         ProgressStyle::with_template(template)
             .expect("a fixed template")
             .progress_chars("━╸─"),
     );
-    bar.set_prefix(short(digest).to_owned());
+    bar.set_prefix(short(&layer.digest).to_owned());
     bar.set_message(word(State::Waiting));
     bar
 }

@@ -23,6 +23,7 @@ pub(crate) struct Facts {
     pub(crate) milli_cpus: i64,
     pub(crate) memory_bytes: i64,
     pub(crate) disk_bytes: i64,
+    pub(crate) cgroup_v2: bool,
     pub(crate) machine_id: String,
     pub(crate) system_uuid: String,
     pub(crate) boot_id: String,
@@ -59,6 +60,8 @@ pub(crate) fn machine(root: &Path) -> Result<Facts, FactsError> {
         milli_cpus: i64::try_from(cpus).unwrap_or(1) * 1000,
         memory_bytes: memory_total(&read("/proc/meminfo")?),
         disk_bytes: i64::try_from(disk_bytes).unwrap_or(i64::MAX),
+        // Only the root of a v2 hierarchy has this file; a hybrid machine mounts that elsewhere.
+        cgroup_v2: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
         // WSL and containers may lack these; the API takes an empty one.
         machine_id: read("/etc/machine-id").unwrap_or_default().trim().to_owned(),
         system_uuid: read("/sys/class/dmi/id/product_uuid")

@@ -7,11 +7,13 @@ use minik_api::cri::{AuthConfig, PodSandboxConfig};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
+use tonic::Code;
 
 use super::Pod;
 use super::perform::{Done, Failed};
 use super::worker::Message;
 use crate::context::Context;
+use crate::cri::CallError;
 use crate::image_name;
 use crate::progress;
 use crate::recorder::Severity;
@@ -89,19 +91,44 @@ pub(crate) async fn ensure(
             Ok(Done::Image(reference))
         }
         Err(error) => {
-            let message = format!("Failed to pull image \"{image}\": {error}");
-            context
-                .recorder
-                .pod(pod, Some(&container.name), Severity::Warning, "Failed", message);
-            let failed = Failed::new("ErrImagePull", error);
-            context.recorder.pod(
-                pod,
-                Some(&container.name),
-                Severity::Warning,
-                "Failed",
-                "Error: ErrImagePull".into(),
-            );
-            Err(failed)
+            let refusal = Refusal::of(image, error);
+            let warn = |reason, message| {
+                context
+                    .recorder
+                    .pod(pod, Some(&container.name), Severity::Warning, reason, message)
+            };
+            warn(refusal.event, refusal.said);
+            warn("Failed", format!("Error: {}", refusal.reason));
+            Err(Failed::new(refusal.reason, refusal.message))
+        }
+    }
+}
+
+/// A pull that failed, in the words of the container's status and of its events.
+struct Refusal {
+    reason: &'static str,
+    message: String,
+    event: &'static str,
+    said: String,
+}
+
+impl Refusal {
+    fn of(image: &str, error: CallError) -> Self {
+        // Kubernetes has a reason of its own for what is no image name, and its words for it.
+        if error.code == Code::InvalidArgument {
+            let message = format!("Failed to apply default image tag \"{image}\": {}", error.message);
+            return Self {
+                reason: "InvalidImageName",
+                said: message.clone(),
+                message,
+                event: "InspectFailed",
+            };
+        }
+        Self {
+            reason: "ErrImagePull",
+            said: format!("Failed to pull image \"{image}\": {}", error.message),
+            message: error.message,
+            event: "Failed",
         }
     }
 }
@@ -127,19 +154,14 @@ async fn pull(
     image: &str,
     auths: Vec<AuthConfig>,
     sandbox: PodSandboxConfig,
-) -> Result<String, String> {
-    let mut attempts: Vec<Option<AuthConfig>> = auths.into_iter().map(Some).collect();
-    if attempts.is_empty() {
-        attempts.push(None);
-    }
-    let mut last = String::new();
-    for auth in attempts {
-        match context.runtime.pull_image(image, auth, sandbox.clone()).await {
-            Ok(reference) => return Ok(reference),
-            Err(error) => last = error.message,
+) -> Result<String, CallError> {
+    let mut auths = auths.into_iter().peekable();
+    loop {
+        let pulled = context.runtime.pull_image(image, auths.next(), sandbox.clone()).await;
+        if pulled.is_ok() || auths.peek().is_none() {
+            return pulled;
         }
     }
-    Err(last)
 }
 
 /// Tells the worker how far the pull is while it goes on, and once, when it turns out to take a while, everybody else.

@@ -36,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) memory_bytes: i64,
     /// Thousandths of a CPU, likewise.
     pub(crate) milli_cpus: i64,
+    /// Whether all controllers are in a cgroup v2 hierarchy.
+    pub(crate) cgroup_v2: bool,
     /// Where pods' cgroups are made: `/minik-NAME`.
     pub(crate) cgroup_parent: String,
     /// Below this lie the pods' directories and logs.

@@ -1,5 +1,7 @@
 //! Requests and limits as the kernel takes them.
 
+use std::collections::HashMap;
+
 use k8s_openapi::api::core::v1::Container;
 use minik_api::cri::LinuxContainerResources;
 
@@ -27,8 +29,16 @@ pub(crate) fn container(pod: &Pod, container: &Container, node: &Node) -> LinuxC
         // The same as memory alone: no swap.
         memory_swap_limit_in_bytes: memory,
         oom_score_adj: oom_score_adj(pod, container, node),
+        unified: unified(node),
         ..Default::default()
     }
+}
+
+/// Where the kernel can do it, a container that is out of memory ends as a whole, instead of going on without one of its
+/// processes. Runtimes refuse these on v1.
+fn unified(node: &Node) -> HashMap<String, String> {
+    let group = node.cgroup_v2.then(|| ("memory.oom.group".to_owned(), "1".to_owned()));
+    group.into_iter().collect()
 }
 
 /// The pod's share: the sum of its containers, unlimited where one of them is.
@@ -120,6 +130,20 @@ mod tests {
             (0, 0, 2)
         );
         assert_eq!((resources.memory_limit_in_bytes, resources.oom_score_adj), (0, 1000));
+    }
+
+    #[test]
+    fn out_of_memory_ends_the_whole_container_on_v2_alone() {
+        let pod = testing::pod(json!({"containers": [{"name": "a"}]}));
+        let on = |cgroup_v2| {
+            let node = Node {
+                cgroup_v2,
+                ..Default::default()
+            };
+            container(&pod, &pod.containers()[0], &node).unified
+        };
+        assert_eq!(on(true).get("memory.oom.group").map(String::as_str), Some("1"));
+        assert!(on(false).is_empty());
     }
 
     #[test]

@@ -110,7 +110,7 @@ pub enum PullError {
         wait: String,
     },
     /// There is no such repository.
-    #[error("{registry} has no image named {name}; check the spelling")]
+    #[error("not found: {registry} has no image named {name}; check the spelling")]
     NameNotFound {
         /// The repository.
         name: String,
@@ -118,7 +118,7 @@ pub enum PullError {
         registry: String,
     },
     /// There is the repository, but not this tag or digest in it.
-    #[error("{registry} has {name}, but no {object:?} of it{offered}; check the tag")]
+    #[error("not found: {registry} has {name}, but no {object:?} of it{offered}; check the tag")]
     TagNotFound {
         /// The repository.
         name: String,
@@ -130,7 +130,7 @@ pub enum PullError {
         offered: String,
     },
     /// The registry doesn't tell whether name or tag is unknown.
-    #[error("{registry} doesn't know {name} {object:?}; check name and tag")]
+    #[error("not found: {registry} doesn't know {name} {object:?}; check name and tag")]
     NotFound {
         /// The repository.
         name: String,

@@ -106,7 +106,7 @@ impl Server {
     ) -> Result<Self, SetUpError> {
         let failed = |act| move |source: std::io::Error| SetUpError::System { act, source };
         // Executed through a descriptor, it would else be called by the descriptor's number.
-        let _ = nix::sys::prctl::set_name(c"minikctl-shim");
+        let _ = nix::sys::prctl::set_name(c"shim");
         // A session of its own: the terminal that the daemon was started from doesn't reach it. Fails when it leads one.
         let _ = nix::unistd::setsid();
         let _ = std::fs::write("/proc/self/oom_score_adj", "-998");

@@ -38,14 +38,14 @@ fn root(facts: &Facts) -> Check {
 }
 
 fn kernel(facts: &Facts) -> Check {
-    /// clone3, pidfds and time-outs that the runtime relies on are all there; older ones are untested.
-    const OLDEST: (u32, u32) = (5, 4);
+    /// The first with mount_setattr, which makes a container's mounts read-only before it can reach them.
+    const OLDEST: (u32, u32) = (5, 12);
     let release = &facts.kernel_release;
     match release_numbers(release) {
         Some(numbers) if numbers < OLDEST => Check::fatal(
             "kernel",
             format!("Linux {release}"),
-            "Containers are started by clone3 and pidfds, which this kernel doesn't have (5.4 is the oldest that does).",
+            "Containers' mounts are made by mount_setattr, which this kernel doesn't have (5.12 is the oldest that does).",
             if facts.wsl.is_some() {
                 "in PowerShell: wsl --update"
             } else {

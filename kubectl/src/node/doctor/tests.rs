@@ -64,7 +64,7 @@ fn whatever_is_wrong_says_what_breaks_and_how_to_repair_it() {
     let cases: [(&str, Verdict, Breakage); 12] = [
         ("root", Verdict::Warn, |facts, _| facts.root = false),
         ("kernel", Verdict::Fatal, |facts, _| {
-            facts.kernel_release = "4.19.0".to_owned()
+            facts.kernel_release = "5.11.22-generic".to_owned()
         }),
         ("cgroup", Verdict::Fatal, |facts, _| facts.cgroup.v2 = None),
         ("cgroup", Verdict::Fatal, |facts, failed| facts.cgroup.trial = failed),
