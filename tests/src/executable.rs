@@ -15,7 +15,10 @@ use serde_json::Value;
 #[must_use]
 pub fn minikctl() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| built("minikctl", &["build", "--package", "minikctl"]))
+    BUILT.get_or_init(|| match env::var_os("MINIKCTL") {
+        Some(named) => PathBuf::from(named),
+        None => built("minikctl", &["build", "--package", "minikctl"]),
+    })
 }
 
 /// Path of the runtime's own tests, likewise: they can be run on another machine.

@@ -156,13 +156,12 @@ impl Driver for V1 {
             .hierarchies
             .iter()
             .map(|hierarchy| path.below(&hierarchy.mount).join("tasks"));
-        let v2 = self
-            .unified
-            .iter()
-            .map(|unified| path.below(unified.mount()).join("cgroup.procs"));
+        // Writing to `cgroup.procs` of the unified hierarchy waits for an RCU grace period (10 ms here); being born in it, or
+        // writing to `tasks` of the others from a process with one thread, does not.
+        let unified = self.unified.as_ref().map(|unified| unified.entry(path)).transpose()?;
         Ok(CgroupEntry {
-            born_in: None,
-            files: v1.chain(v2).collect(),
+            born_in: unified.and_then(|entry| entry.born_in),
+            files: v1.collect(),
         })
     }
 
