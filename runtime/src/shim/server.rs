@@ -173,6 +173,7 @@ impl Server {
                     return ExitCode::FAILURE;
                 }
             };
+            let launching = !self.launches.is_empty();
             for (token, flags) in events {
                 // An earlier event of this round may have ended what this one is about.
                 if let Some(source) = self.sources.get(&token).copied() {
@@ -180,6 +181,12 @@ impl Server {
                 }
             }
             self.forget_ports();
+            if launching && self.launches.is_empty() {
+                // From here on it waits, for weeks maybe, and there is a shim for each pod.
+                if let Err(error) = crate::sys::memory::forget_code() {
+                    eprintln!("shim: give memory back: {error}");
+                }
+            }
             if self.stopping.is_some() && self.containers.values().all(|container| container.exit().is_some()) {
                 self.stop();
                 return ExitCode::SUCCESS;

@@ -28,6 +28,8 @@ pub(super) struct Streams {
     stdin_once: bool,
     pub(super) log: Log,
     clients: Vec<Client>,
+    /// The container has ended: clients stay only until they have all of its output.
+    over: bool,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,7 @@ impl Streams {
             outputs: Vec::new(),
             input: None,
             stdin_once,
+            over: false,
             log,
             clients: Vec::new(),
         }
@@ -169,7 +172,7 @@ impl Streams {
         changes
     }
 
-    /// Takes what is left of the output, closes everything and lets go of all clients.
+    /// Takes what is left of the output and closes everything. Clients are let go of once they have all of it.
     pub(super) fn finish(&mut self, poller: &Poller) -> Changes {
         let mut changes = Changes::default();
         for token in self.outputs.iter().map(|output| output.token).collect::<Vec<_>>() {
@@ -179,9 +182,18 @@ impl Streams {
         changes.closed.extend(self.outputs.drain(..).map(|output| output.token));
         changes.closed.extend(self.input.take().map(|input| input.token));
         self.log.finish();
-        for client in std::mem::take(&mut self.clients) {
-            client.forget(&mut changes);
+        self.over = true;
+        for client in &mut self.clients {
+            changes.closed.extend(client.source.take().map(|(_, token)| token));
+            client.sinks.retain(|sink| {
+                let behind = !sink.pending.is_empty();
+                if !behind {
+                    changes.closed.push(sink.token);
+                }
+                behind
+            });
         }
+        self.drop_idle(&mut changes);
         changes
     }
 
@@ -239,7 +251,8 @@ impl Streams {
         let broken = events.intersects(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP);
         for client in &mut self.clients {
             client.sinks.retain_mut(|sink| {
-                let kept = sink.token != token || (!broken && sink.push(poller, &[]));
+                let kept = sink.token != token
+                    || (!broken && sink.push(poller, &[]) && !(self.over && sink.pending.is_empty()));
                 if !kept {
                     changes.closed.push(token);
                 }

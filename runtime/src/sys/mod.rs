@@ -10,6 +10,7 @@ pub mod capabilities;
 pub mod clone;
 pub mod descriptors;
 pub mod interface;
+pub mod memory;
 pub mod mounts;
 pub mod pidfd;
 pub mod priority;
