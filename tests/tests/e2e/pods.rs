@@ -7,7 +7,7 @@ use crate::{BUSYBOX, SERVE, node, pod};
 #[test]
 fn init_containers_run_in_order_and_sidecars_stay() {
     let world = node();
-    let mount = json!([{"name": "work", "mountPath": "/work"}]);
+    let mount = json!([{"name": "work", "mountPath": "/shared"}]);
     let init = |name: &str, script: &str, policy: Value| {
         let mut container = json!({"name": name, "image": BUSYBOX, "imagePullPolicy": "Never",
             "command": ["sh", "-c", script], "volumeMounts": mount});
@@ -18,16 +18,16 @@ fn init_containers_run_in_order_and_sidecars_stay() {
     };
     let change = json!({"spec": {
         "initContainers": [
-            init("first", "echo first >> /work/order", Value::Null),
-            init("sidecar", &format!("echo sidecar >> /work/order; {SERVE}"), "Always".into()),
-            init("second", "while ! grep -q sidecar /work/order; do sleep 0.1; done; echo second >> /work/order", Value::Null),
+            init("first", "echo first >> /shared/order", Value::Null),
+            init("sidecar", &format!("echo sidecar >> /shared/order; {SERVE}"), "Always".into()),
+            init("second", "while ! grep -q sidecar /shared/order; do sleep 0.1; done; echo second >> /shared/order", Value::Null),
         ],
         "containers": [{"volumeMounts": mount}],
         "volumes": [{"name": "work", "emptyDir": {}}]}});
     world.apply(&pod("ordered", SERVE, change));
     world.wait("pod/ordered", "condition=Ready");
     let order = world
-        .minikctl(["exec", "ordered", "-c", "main", "--", "cat", "/work/order"])
+        .minikctl(["exec", "ordered", "-c", "main", "--", "cat", "/shared/order"])
         .ok();
     assert_eq!(order, "first\nsidecar\nsecond\n");
     assert!(world.minikctl(["get", "pod", "ordered"]).ok().contains("2/2"));
