@@ -73,10 +73,19 @@ fn down_keeps_the_data_and_up_starts_the_pods_again() {
     world.apply(&pod("kept", SERVE, json!({})));
     world.wait("pod/kept", "condition=Ready");
     let uid = world.value("pod/kept", "{.metadata.uid}");
+    let before = world.value("pod/kept", "{.status.containerStatuses[0].containerID}");
     let _ = world.minikctl(["down"]).ok();
     assert!(!world.folder().join("run/runtime.sock").exists(), "no program is left");
     world.start();
-    world.wait("pod/kept", "condition=Ready");
+    // The status from before stands until the kubelet has looked: only another container is the pod's new start.
+    let now = "jsonpath={.status.containerStatuses[0].containerID} {.status.containerStatuses[0].ready}{\"\\n\"}";
+    let mut watch = world.minikctl(["get", "pod", "kept", "-w", "-o", now]).start();
+    loop {
+        let line = watch.line();
+        if !line.starts_with(&before) && line.ends_with(" true") {
+            break;
+        }
+    }
     assert_eq!(world.value("pod/kept", "{.metadata.uid}"), uid);
     assert_eq!(world.minikctl(["exec", "kept", "--", "echo", "again"]).ok(), "again\n");
 }
