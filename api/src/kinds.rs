@@ -4,7 +4,7 @@
 //! `apiserver/src/kinds/`. Adding a kind is one row here and, if it has rules of its own, one file there.
 
 /// The identity of a kind, as discovery tells it (metav1.APIResource).
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kind {
     /// `""` is the core group.
     pub group: &'static str,
@@ -27,7 +27,7 @@ pub struct Kind {
 }
 
 /// A subresource and what can be done with it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Subresource {
     /// `status`
     pub name: &'static str,
