@@ -180,6 +180,8 @@ pub(crate) fn intern(identity: &Identity) -> Option<&'static Kind> {
         short_names: interned.texts(&identity.short_names)?,
         categories: interned.texts(&identity.categories)?,
         namespaced: identity.namespaced,
+        verbs: kinds::VERBS,
+        stored_in: None,
         subresources: identity.subresources,
     };
     let kind: &'static Kind = Box::leak(Box::new(kind));
