@@ -22,8 +22,8 @@ pub(super) fn wanted(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// The list of these groups.
-pub(super) fn list(headers: &HeaderMap, version: &'static str, groups: &[&str]) -> Response {
-    let items: Vec<Value> = groups.iter().map(|name| group(name)).collect();
+pub(super) fn list(headers: &HeaderMap, version: &'static str, kinds: &[&'static Kind], groups: &[&str]) -> Response {
+    let items: Vec<Value> = groups.iter().map(|name| group(kinds, name)).collect();
     let list = json!({"kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"),
         "metadata": {}, "items": items});
     let mut response = respond(StatusCode::OK, &Accept::of(headers), &list);
@@ -35,15 +35,15 @@ pub(super) fn list(headers: &HeaderMap, version: &'static str, groups: &[&str]) 
     response
 }
 
-fn group(name: &str) -> Value {
+fn group(kinds: &[&'static Kind], name: &str) -> Value {
     let version = |version: &'static str| {
-        let resources: Vec<Value> = kinds_of(name)
+        let resources: Vec<Value> = kinds_of(kinds, name)
             .filter(|kind| kind.version == version)
             .map(resource)
             .collect();
         json!({"version": version, "freshness": "Current", "resources": resources})
     };
-    let versions: Vec<Value> = versions_of(name).into_iter().map(version).collect();
+    let versions: Vec<Value> = versions_of(kinds, name).into_iter().map(version).collect();
     json!({"metadata": {"name": name, "creationTimestamp": null}, "versions": versions})
 }
 

@@ -8,11 +8,11 @@ mod openapi_v2;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use http::{HeaderMap, StatusCode};
-use minik_api::kinds::{self, Kind};
+use minik_api::kinds::Kind;
 use minik_api::status::Status;
 use serde_json::{Value, json};
 
@@ -31,12 +31,20 @@ pub(crate) fn routes() -> Router<Arc<Api>> {
         .route("/apis/", get(groups))
         .route(
             "/api/{version}",
-            get(|headers, Path(version): Path<String>| resources(headers, String::new(), version)),
+            get(
+                |State(api): State<Arc<Api>>, headers, Path(version): Path<String>| async move {
+                    resources(&api, headers, String::new(), version).await
+                },
+            ),
         )
         .route("/apis/{group}", get(group))
         .route(
             "/apis/{group}/{version}",
-            get(|headers, Path((group, version))| resources(headers, group, version)),
+            get(
+                |State(api): State<Arc<Api>>, headers, Path((group, version))| async move {
+                    resources(&api, headers, group, version).await
+                },
+            ),
         )
         .route("/openapi/v2", get(openapi::v2))
         .route("/openapi/v3", get(openapi::index))
@@ -59,36 +67,43 @@ pub(crate) async fn version(headers: HeaderMap) -> Response {
     respond(StatusCode::OK, &Accept::of(&headers), &version)
 }
 
-async fn core_versions(headers: HeaderMap) -> Response {
+async fn core_versions(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
+    let kinds = api.registry.kinds().all();
     if let Some(version) = aggregated::wanted(&headers) {
-        return aggregated::list(&headers, version, &[""]);
+        return aggregated::list(&headers, version, &kinds, &[""]);
     }
-    let versions = json!({"kind": "APIVersions", "versions": versions_of(""), "serverAddressByClientCIDRs": []});
+    let versions =
+        json!({"kind": "APIVersions", "versions": versions_of(&kinds, ""), "serverAddressByClientCIDRs": []});
     respond(StatusCode::OK, &Accept::of(&headers), &versions)
 }
 
-async fn groups(headers: HeaderMap) -> Response {
-    let names = group_names();
+async fn groups(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
+    let kinds = api.registry.kinds().all();
+    let names = group_names(&kinds);
     if let Some(version) = aggregated::wanted(&headers) {
-        return aggregated::list(&headers, version, &names);
+        return aggregated::list(&headers, version, &kinds, &names);
     }
-    let groups: Vec<Value> = names.iter().map(|name| group_value(name)).collect();
+    let groups: Vec<Value> = names.iter().map(|name| group_value(&kinds, name)).collect();
     let list = json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups});
     respond(StatusCode::OK, &Accept::of(&headers), &list)
 }
 
-async fn group(headers: HeaderMap, Path(name): Path<String>) -> Response {
-    if !group_names().contains(&name.as_str()) {
+async fn group(State(api): State<Arc<Api>>, headers: HeaderMap, Path(name): Path<String>) -> Response {
+    let kinds = api.registry.kinds().all();
+    if !group_names(&kinds).contains(&name.as_str()) {
         return failure(&Status::no_such_path());
     }
-    let mut group = group_value(&name);
+    let mut group = group_value(&kinds, &name);
     group["kind"] = "APIGroup".into();
     group["apiVersion"] = "v1".into();
     respond(StatusCode::OK, &Accept::of(&headers), &group)
 }
 
-async fn resources(headers: HeaderMap, group: String, version: String) -> Response {
-    let served: Vec<&Kind> = kinds_of(&group).filter(|kind| kind.version == version).collect();
+async fn resources(api: &Api, headers: HeaderMap, group: String, version: String) -> Response {
+    let kinds = api.registry.kinds().all();
+    let served: Vec<&Kind> = kinds_of(&kinds, &group)
+        .filter(|kind| kind.version == version)
+        .collect();
     if served.is_empty() {
         return failure(&Status::no_such_path());
     }
@@ -120,16 +135,16 @@ fn resource_values(kind: &Kind) -> Vec<Value> {
     std::iter::once(main).chain(subresources).collect()
 }
 
-fn group_value(name: &str) -> Value {
+fn group_value(kinds: &[&'static Kind], name: &str) -> Value {
     let version = |version: &str| json!({"groupVersion": format!("{name}/{version}"), "version": version});
-    let versions: Vec<Value> = versions_of(name).into_iter().map(version).collect();
+    let versions: Vec<Value> = versions_of(kinds, name).into_iter().map(version).collect();
     json!({"name": name, "versions": versions, "preferredVersion": versions[0]})
 }
 
 /// All groups but core, in the order of the table.
-fn group_names() -> Vec<&'static str> {
+fn group_names(kinds: &[&'static Kind]) -> Vec<&'static str> {
     let mut names: Vec<&str> = Vec::new();
-    for kind in kinds::all() {
+    for kind in kinds {
         if !kind.group.is_empty() && !names.contains(&kind.group) {
             names.push(kind.group);
         }
@@ -137,9 +152,9 @@ fn group_names() -> Vec<&'static str> {
     names
 }
 
-fn versions_of(group: &str) -> Vec<&'static str> {
+fn versions_of(kinds: &[&'static Kind], group: &str) -> Vec<&'static str> {
     let mut versions: Vec<&str> = Vec::new();
-    for kind in kinds_of(group) {
+    for kind in kinds_of(kinds, group) {
         if !versions.contains(&kind.version) {
             versions.push(kind.version);
         }
@@ -147,6 +162,6 @@ fn versions_of(group: &str) -> Vec<&'static str> {
     versions
 }
 
-fn kinds_of(group: &str) -> impl Iterator<Item = &'static Kind> {
-    kinds::all().iter().filter(move |kind| kind.group == group)
+fn kinds_of<'a>(kinds: &'a [&'static Kind], group: &'a str) -> impl Iterator<Item = &'static Kind> + 'a {
+    kinds.iter().copied().filter(move |kind| kind.group == group)
 }

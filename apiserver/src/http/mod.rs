@@ -114,7 +114,7 @@ async fn answered(State(_): State<Arc<Api>>, request: Request, next: Next) -> Re
 /// Any path that isn't fixed: one of a kind, or none.
 async fn resource(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let outcome = match Call::new(parts) {
+    let outcome = match Call::new(parts, api.registry.kinds()) {
         Ok(call) => {
             let span = call.span();
             dispatch(&api, call, body).instrument(span).await
