@@ -1,9 +1,8 @@
-//! Discovery: what is served, so that clients find their way: versions, groups, resources, and the little of OpenAPI that
-//! tells kubectl to leave validation to the server.
+//! Discovery: what is served, so that clients find their way: versions, groups, resources, and what can be sent
+//! there (OpenAPI).
 
 mod aggregated;
 mod openapi;
-mod openapi_v2;
 
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use crate::http::{Accept, Api, failure, json as respond};
 
 /// The level of the API, as clients read it.
 const MINOR: &str = "36";
-const GIT_VERSION: &str = "v1.36.0+minik";
+pub(crate) const GIT_VERSION: &str = "v1.36.0+minik";
 
 /// The paths of discovery.
 pub(crate) fn routes() -> Router<Arc<Api>> {
@@ -48,7 +47,7 @@ pub(crate) fn routes() -> Router<Arc<Api>> {
         )
         .route("/openapi/v2", get(openapi::v2))
         .route("/openapi/v3", get(openapi::index))
-        .route("/openapi/v3/{*path}", get(openapi::document))
+        .route("/openapi/v3/{*path}", get(openapi::group))
 }
 
 /// `/version`

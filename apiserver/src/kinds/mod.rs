@@ -47,6 +47,12 @@ pub(crate) trait Rules: Send + Sync {
         decode::object(kind, body)
     }
 
+    /// The OpenAPI schema of a kind that isn't in the table of shapes (`minik_api::schema`): `{"type": "object", "properties":
+    /// …}` without `apiVersion`, `kind` and `metadata`. Version 3, or 2, which has neither `oneOf` nor `nullable`.
+    fn schema(&self, _v3: bool) -> Option<Value> {
+        None
+    }
+
     /// What `metadata.name` may look like.
     fn name_rule(&self) -> NameRule {
         names::subdomain
