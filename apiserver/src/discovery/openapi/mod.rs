@@ -20,7 +20,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use minik_api::kinds::Kind;
 use minik_api::schema;
@@ -29,7 +29,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::http::{Accept, Api, failure, json as respond};
+use crate::http::{Accept, Api, failure, json as respond, unless_known};
 use crate::kinds::Kinds;
 use descriptions::Texts;
 use schemas::{Edition, Schemas};
@@ -154,24 +154,9 @@ fn cached(
     cache_control: Option<HeaderValue>,
     document: impl FnOnce() -> Value,
 ) -> Response {
-    let tag = format!("\"{hash}\"");
-    let known = headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let is_known = known
-        .flat_map(|value| value.split(','))
-        .any(|known| [tag.as_str(), "*"].contains(&known.trim()));
-    let mut response = if is_known {
-        let mut response = Response::default();
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
+    let mut response = unless_known(headers, hash, || {
         respond(StatusCode::OK, &Accept::of(headers), &document())
-    };
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        response.headers_mut().insert(ETAG, tag);
-    }
+    });
     if let Some(cache_control) = cache_control {
         response.headers_mut().insert(CACHE_CONTROL, cache_control);
     }
