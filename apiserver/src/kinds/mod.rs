@@ -13,6 +13,7 @@ mod duration;
 mod endpoints;
 mod event;
 mod fill;
+mod horizontal_pod_autoscaler;
 mod lease;
 mod metadata;
 mod namespace;
@@ -25,6 +26,7 @@ mod service;
 mod service_account;
 #[cfg(test)]
 mod testing;
+pub(crate) mod versions;
 
 use jiff::Timestamp;
 use minik_api::kinds::Kind;
@@ -173,7 +175,7 @@ pub(crate) const AGE: Column = Column::text("Age", "The time since the object wa
 
 const DEFAULT_COLUMNS: &[Column] = &[NAME, AGE];
 
-/// The rules of a kind.
+/// The rules of a kind, the same in all of its versions: those of the stored form ([`versions`]).
 pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
     match (kind.group, kind.kind) {
         ("", "Pod") => &pod::Pods,
