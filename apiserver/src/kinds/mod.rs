@@ -19,6 +19,8 @@ mod metadata;
 mod namespace;
 mod node;
 mod pod;
+mod rbac;
+mod read;
 mod secret;
 mod service;
 mod service_account;
@@ -148,6 +150,11 @@ impl Column {
         }
     }
 
+    /// The same, holding points in time; clients show how long ago they were.
+    pub(crate) const fn date(self) -> Self {
+        Self { kind: "date", ..self }
+    }
+
     /// The same, shown by `-o wide` alone.
     pub(crate) const fn wide(self) -> Self {
         Self { priority: 1, ..self }
@@ -180,6 +187,10 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ServiceAccount") => &service_account::ServiceAccounts,
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
+        ("rbac.authorization.k8s.io", "ClusterRole") => &rbac::Roles { namespaced: false },
+        ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
+        ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },
+        ("rbac.authorization.k8s.io", "RoleBinding") => &rbac::Bindings { namespaced: true },
         ("coordination.k8s.io", "Lease") => &lease::Leases,
         _ => &Plain,
     }
