@@ -1,4 +1,5 @@
-//! One file per verb: arguments, then what is done with them. `target` is how all of them name objects.
+//! One file per verb: arguments, then what is done with them. `target` and `objects` are how all of
+//! them name objects.
 
 pub mod api_resources;
 pub mod apply;
@@ -13,6 +14,7 @@ pub mod exec;
 pub mod get;
 pub mod image;
 pub mod logs;
+pub mod objects;
 pub mod pod;
 pub mod port_forward;
 pub mod programs;
