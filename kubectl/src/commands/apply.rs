@@ -15,6 +15,7 @@ use crate::client::Session;
 use crate::commands::objects::finish;
 pub use crate::commands::objects::place;
 use crate::commands::target::query;
+pub use crate::commands::writing::DryRun;
 use crate::failure::Failure;
 use crate::manifest::{self, Document, ManifestError};
 use crate::print::output::{self, Output};
@@ -52,30 +53,6 @@ pub struct Apply {
     /// The name under which fields are managed.
     #[arg(long, value_name = "NAME")]
     field_manager: Option<String>,
-}
-
-/// How much of it is for real.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum DryRun {
-    /// All of it.
-    #[default]
-    None,
-    /// Nothing is sent.
-    Client,
-    /// The server does everything but store it.
-    Server,
-}
-
-impl DryRun {
-    /// Behind a message.
-    #[must_use]
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Client => " (dry run)",
-            Self::Server => " (server dry run)",
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
