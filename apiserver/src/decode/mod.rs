@@ -20,7 +20,7 @@ use minik_api::status::Status;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub(crate) use parse::{Parsed, json, yaml};
+pub(crate) use parse::{Parsed, json, to_yaml, yaml};
 pub(crate) use protobuf::protobuf;
 
 /// The body is no object of its kind.

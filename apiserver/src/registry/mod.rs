@@ -29,7 +29,7 @@ use addresses::Addresses;
 
 pub use addresses::{InvalidRange, ServiceRange};
 pub(crate) use delete::{DeleteOptions, Deleted};
-pub(crate) use list::{List, ListOptions, Match, Selection};
+pub(crate) use list::{List, ListOptions, Match, Selection, too_large};
 pub(crate) use update::{Part, Put};
 
 /// The registry; cloning it shares the store.

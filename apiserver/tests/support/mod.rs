@@ -219,7 +219,12 @@ impl Client {
 
     /// Begins a watch.
     pub async fn watch(&mut self, path: &str) -> Watch {
-        let answer = self.open("GET", path, &[], "").await;
+        self.watch_as(path, "application/json").await
+    }
+
+    /// Begins a watch that sends objects in a form of their own.
+    pub async fn watch_as(&mut self, path: &str, accept: &str) -> Watch {
+        let answer = self.open("GET", path, &[("accept", accept)], "").await;
         assert_eq!(answer.status(), StatusCode::OK);
         Watch {
             body: answer.into_body(),
