@@ -21,6 +21,8 @@ mod namespace;
 mod node;
 mod pod;
 mod pod_template;
+mod rbac;
+mod read;
 mod replica_set;
 mod secret;
 mod service;
@@ -157,6 +159,11 @@ impl Column {
         }
     }
 
+    /// The same, holding points in time; clients show how long ago they were.
+    pub(crate) const fn date(self) -> Self {
+        Self { kind: "date", ..self }
+    }
+
     /// The same, shown by `-o wide` alone.
     pub(crate) const fn wide(self) -> Self {
         Self { priority: 1, ..self }
@@ -193,6 +200,10 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ReplicationController") => &replica_set::ReplicationControllers,
         ("apps", "Deployment") => &deployment::Deployments,
         ("apps", "ReplicaSet") => &replica_set::ReplicaSets,
+        ("rbac.authorization.k8s.io", "ClusterRole") => &rbac::Roles { namespaced: false },
+        ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
+        ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },
+        ("rbac.authorization.k8s.io", "RoleBinding") => &rbac::Bindings { namespaced: true },
         ("coordination.k8s.io", "Lease") => &lease::Leases,
         _ => &Plain,
     }

@@ -58,14 +58,27 @@ impl<'a> Template<'a> {
         PodSpec::deserialize(spec).map_err(wrong)
     }
 
-    /// What is wrong with it.
-    pub(super) fn validate(&self, path: &Path, errors: &mut Vec<Error>) {
+    /// The labels of the nodes that its pods go to.
+    pub(super) fn node_selector(&self) -> BTreeMap<String, String> {
+        let labels = self.fields().and_then(|spec| spec.get("nodeSelector"));
+        labels
+            .and_then(|labels| BTreeMap::deserialize(labels).ok())
+            .unwrap_or_default()
+    }
+
+    /// What is wrong with its labels and annotations alone.
+    pub(super) fn validate_labels(&self, path: &Path, errors: &mut Vec<Error>) {
         // Upstream leaves `metadata` out of these places.
         errors.extend(validate_labels(&self.labels(), &path.child("labels")));
         errors.extend(validate_annotations(
             &self.texts("annotations"),
             &path.child("annotations"),
         ));
+    }
+
+    /// What is wrong with it.
+    pub(super) fn validate(&self, path: &Path, errors: &mut Vec<Error>) {
+        self.validate_labels(path, errors);
         let path = path.child("spec");
         match self.spec(&path) {
             Err(error) => errors.push(error),
