@@ -9,6 +9,7 @@
 
 mod checks;
 mod config_map;
+mod deployment;
 mod duration;
 mod endpoints;
 mod event;
@@ -19,14 +20,17 @@ mod metadata;
 mod namespace;
 mod node;
 mod pod;
+mod pod_template;
 mod rbac;
 mod read;
+mod replica_set;
 mod secret;
 mod service;
 mod service_account;
 #[cfg(test)]
 mod testing;
 pub(crate) mod versions;
+mod workload;
 
 use jiff::Timestamp;
 use minik_api::kinds::Kind;
@@ -87,6 +91,11 @@ pub(crate) trait Rules: Send + Sync {
     /// Whether `metadata.generation` counts changes of the spec.
     fn has_generation(&self) -> bool {
         false
+    }
+
+    /// Whether a change is one of those that `metadata.generation` counts.
+    fn raises_generation(&self, new: &Object, old: &Object) -> bool {
+        new.body.get("spec") != old.body.get("spec")
     }
 
     /// How long a deletion waits for somebody to finish the object's work; `None` when it doesn't wait at all.
@@ -187,6 +196,10 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ServiceAccount") => &service_account::ServiceAccounts,
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
+        ("", "PodTemplate") => &pod_template::PodTemplates,
+        ("", "ReplicationController") => &replica_set::ReplicationControllers,
+        ("apps", "Deployment") => &deployment::Deployments,
+        ("apps", "ReplicaSet") => &replica_set::ReplicaSets,
         ("rbac.authorization.k8s.io", "ClusterRole") => &rbac::Roles { namespaced: false },
         ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
         ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },

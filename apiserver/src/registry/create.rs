@@ -44,6 +44,8 @@ impl Registry {
             if let Some(prefix) = &prefix {
                 object.metadata.name = Some(generated(prefix, &mut rand::rng()));
             }
+            // Some kinds put the name and the uid where others look for them.
+            rules(kind).prepare_create(&mut object);
             let name = object.name().to_owned();
             let target = Target {
                 kind,
@@ -116,8 +118,6 @@ fn check_identity(kind: &Kind, namespace: &str, object: &mut Object) -> Result<(
 
 /// What the server alone decides.
 fn fill(kind: &'static Kind, object: &mut Object) {
-    let rules = rules(kind);
-    rules.prepare_create(object);
     object.api_version = kind.stored().api_version();
     object.kind = kind.kind.to_owned();
     let metadata = &mut object.metadata;
@@ -127,7 +127,7 @@ fn fill(kind: &'static Kind, object: &mut Object) {
     metadata.deletion_grace_period_seconds = None;
     metadata.self_link = None;
     metadata.resource_version = None;
-    metadata.generation = rules.has_generation().then_some(1);
+    metadata.generation = rules(kind).has_generation().then_some(1);
 }
 
 fn generated(prefix: &str, random: &mut impl Rng) -> String {
