@@ -7,7 +7,7 @@ use minik_api::status::Status;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::kinds::rules;
+use crate::kinds::{rules, versions};
 use crate::storage::Stored;
 
 /// How much of each object goes along with its row.
@@ -56,8 +56,9 @@ pub(crate) fn table(
     let rows: Vec<Value> = items
         .iter()
         .map(|stored| {
-            let object = stored.object();
+            let mut object = stored.object();
             let mut row = json!({"cells": rules.cells(&object, now)});
+            versions::from_stored(kind, &mut object);
             match include {
                 Include::None => {}
                 Include::Metadata => row["object"] = partial(version, &object),

@@ -12,6 +12,7 @@ use clap::{Args, Command, Subcommand};
 
 use crate::client::ConnectionFlags;
 use crate::commands;
+use crate::commands::mark::Which;
 
 /// What every verb understands.
 #[derive(Args, Clone, Debug, Default)]
@@ -70,6 +71,8 @@ pub enum Verb {
     Demo(commands::demo::Demo),
     /// Create or change objects so that they are what files say
     Apply(commands::apply::Apply),
+    /// Set and remove annotations of objects
+    Annotate(commands::mark::Mark),
     /// Show objects
     Get(commands::get::Get),
     /// Show everything about an object, with its events
@@ -86,6 +89,10 @@ pub enum Verb {
     PortForward(commands::port_forward::PortForward),
     /// Delete objects
     Delete(commands::delete::Delete),
+    /// Set and remove labels of objects
+    Label(commands::mark::Mark),
+    /// Change some fields of objects
+    Patch(commands::patch::Patch),
     /// Wait until objects are in a state
     Wait(commands::wait::Wait),
     /// Pull, import, list and remove the node's images
@@ -110,6 +117,7 @@ impl Verb {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         match self {
             Self::Demo(verb) => verb.run(global).await,
+            Self::Annotate(verb) => verb.run(global, Which::Annotations).await,
             Self::Apply(verb) => verb.run(global).await,
             Self::Get(verb) => verb.run(global).await,
             Self::Describe(verb) => verb.run(global).await,
@@ -119,6 +127,8 @@ impl Verb {
             Self::Cp(verb) => verb.run(global).await,
             Self::PortForward(verb) => verb.run(global).await,
             Self::Delete(verb) => verb.run(global).await,
+            Self::Label(verb) => verb.run(global, Which::Labels).await,
+            Self::Patch(verb) => verb.run(global).await,
             Self::Wait(verb) => verb.run(global).await,
             Self::Image(verb) => verb.run(global).await,
             Self::ApiResources(verb) => verb.run(global).await,

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use minik_api::kinds::Kind;
 use serde_json::{Value, json};
 
-use super::{VERBS, kinds_of, versions_of};
+use super::{kinds_of, versions_of};
 use crate::http::{Accept, json as respond};
 
 /// The version of the list that the client wants; `None` when it wants the older form.
@@ -52,13 +52,14 @@ fn resource(kind: &Kind) -> Value {
         .subresources
         .iter()
         .map(|subresource| {
-            let name = subresource.kind.unwrap_or(kind.kind);
-            json!({"subresource": subresource.name, "responseKind": response_kind(kind, name), "verbs": subresource.verbs})
+            let (group, version) = subresource.group_version.unwrap_or((kind.group, kind.version));
+            let response_kind = response_kind(group, version, subresource.kind.unwrap_or(kind.kind));
+            json!({"subresource": subresource.name, "responseKind": response_kind, "verbs": subresource.verbs})
         })
         .collect();
-    let mut value = json!({"resource": kind.plural, "responseKind": response_kind(kind, kind.kind),
+    let mut value = json!({"resource": kind.plural, "responseKind": response_kind(kind.group, kind.version, kind.kind),
         "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
-        "singularResource": kind.singular, "verbs": VERBS});
+        "singularResource": kind.singular, "verbs": kind.verbs});
     for (name, list) in [("shortNames", kind.short_names), ("categories", kind.categories)] {
         if !list.is_empty() {
             value[name] = json!(list);
@@ -70,6 +71,6 @@ fn resource(kind: &Kind) -> Value {
     value
 }
 
-fn response_kind(kind: &Kind, name: &str) -> Value {
-    json!({"group": kind.group, "version": kind.version, "kind": name})
+fn response_kind(group: &str, version: &str, kind: &str) -> Value {
+    json!({"group": group, "version": version, "kind": kind})
 }

@@ -22,18 +22,6 @@ use crate::http::{Accept, Api, failure, json as respond};
 const MINOR: &str = "36";
 const GIT_VERSION: &str = "v1.36.0+minik";
 
-/// What every kind can do.
-const VERBS: [&str; 8] = [
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-];
-
 /// The paths of discovery.
 pub(crate) fn routes() -> Router<Arc<Api>> {
     Router::new()
@@ -113,7 +101,7 @@ async fn resources(headers: HeaderMap, group: String, version: String) -> Respon
 /// metav1.APIResource of a kind and of each of its subresources.
 fn resource_values(kind: &Kind) -> Vec<Value> {
     let mut main = json!({"name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced,
-        "kind": kind.kind, "verbs": VERBS});
+        "kind": kind.kind, "verbs": kind.verbs});
     if !kind.short_names.is_empty() {
         main["shortNames"] = json!(kind.short_names);
     }
@@ -121,8 +109,13 @@ fn resource_values(kind: &Kind) -> Vec<Value> {
         main["categories"] = json!(kind.categories);
     }
     let subresources = kind.subresources.iter().map(|subresource| {
-        json!({"name": format!("{}/{}", kind.plural, subresource.name), "singularName": "",
-            "namespaced": kind.namespaced, "kind": subresource.kind.unwrap_or(kind.kind), "verbs": subresource.verbs})
+        let mut value = json!({"name": format!("{}/{}", kind.plural, subresource.name), "singularName": "",
+            "namespaced": kind.namespaced, "kind": subresource.kind.unwrap_or(kind.kind), "verbs": subresource.verbs});
+        if let Some((group, version)) = subresource.group_version {
+            value["group"] = group.into();
+            value["version"] = version.into();
+        }
+        value
     });
     std::iter::once(main).chain(subresources).collect()
 }

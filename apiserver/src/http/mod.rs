@@ -129,6 +129,9 @@ async fn dispatch(api: &Arc<Api>, call: Call, body: Body) -> Result<Response, St
     if let Some(subresource) = call.path.subresource.clone() {
         return subresources::handle(api, call, body, &subresource).await;
     }
+    if !call.path.kind.verbs.contains(&call.verb()) {
+        return Err(Status::method_not_allowed(call.method.as_str(), call.path.kind.plural));
+    }
     match (&call.method, call.path.name.is_some()) {
         (&Method::GET | &Method::HEAD, true) => get::handle(api, &call),
         (&Method::GET | &Method::HEAD, false) if call.params.watch => watch::handle(api, &call),

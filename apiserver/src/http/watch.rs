@@ -171,7 +171,7 @@ fn transition<'a>(selection: &Selection, event: &'a Event) -> Option<(EventKind,
 
 fn line_for(shape: &Shape, selection: &Selection, event: &Event) -> Option<Bytes> {
     let (kind, object) = transition(selection, event)?;
-    if kind == event.kind && matches!(shape, Shape::Plain(_)) {
+    if kind == event.kind && matches!(shape, Shape::Plain(kind) if kind.stored_in.is_none()) {
         return Some(event.line());
     }
     if object.revision == event.object.revision {
@@ -211,7 +211,7 @@ impl Shape {
 
     fn line(&self, event: EventKind, stored: &Stored) -> Bytes {
         match self {
-            Self::Plain(_) => line(event, &stored.json),
+            Self::Plain(kind) => line(event, &respond::plain(kind, stored)),
             Self::Table { kind, version, include } => {
                 let meta = respond::Meta::of_one(stored);
                 let table = table::table(kind, version, &[stored], *include, &meta);

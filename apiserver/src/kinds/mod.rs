@@ -13,16 +13,20 @@ mod duration;
 mod endpoints;
 mod event;
 mod fill;
+mod horizontal_pod_autoscaler;
 mod lease;
 mod metadata;
 mod namespace;
 mod node;
 mod pod;
+mod rbac;
+mod read;
 mod secret;
 mod service;
 mod service_account;
 #[cfg(test)]
 mod testing;
+pub(crate) mod versions;
 
 use jiff::Timestamp;
 use minik_api::kinds::Kind;
@@ -146,6 +150,11 @@ impl Column {
         }
     }
 
+    /// The same, holding points in time; clients show how long ago they were.
+    pub(crate) const fn date(self) -> Self {
+        Self { kind: "date", ..self }
+    }
+
     /// The same, shown by `-o wide` alone.
     pub(crate) const fn wide(self) -> Self {
         Self { priority: 1, ..self }
@@ -166,7 +175,7 @@ pub(crate) const AGE: Column = Column::text("Age", "The time since the object wa
 
 const DEFAULT_COLUMNS: &[Column] = &[NAME, AGE];
 
-/// The rules of a kind.
+/// The rules of a kind, the same in all of its versions: those of the stored form ([`versions`]).
 pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
     match (kind.group, kind.kind) {
         ("", "Pod") => &pod::Pods,
@@ -178,6 +187,10 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ServiceAccount") => &service_account::ServiceAccounts,
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
+        ("rbac.authorization.k8s.io", "ClusterRole") => &rbac::Roles { namespaced: false },
+        ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
+        ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },
+        ("rbac.authorization.k8s.io", "RoleBinding") => &rbac::Bindings { namespaced: true },
         ("coordination.k8s.io", "Lease") => &lease::Leases,
         _ => &Plain,
     }

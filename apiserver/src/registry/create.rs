@@ -118,7 +118,7 @@ fn check_identity(kind: &Kind, namespace: &str, object: &mut Object) -> Result<(
 fn fill(kind: &'static Kind, object: &mut Object) {
     let rules = rules(kind);
     rules.prepare_create(object);
-    object.api_version = kind.api_version();
+    object.api_version = kind.stored().api_version();
     object.kind = kind.kind.to_owned();
     let metadata = &mut object.metadata;
     metadata.uid = Some(uuid::Uuid::new_v4().to_string());

@@ -122,6 +122,26 @@ impl Session {
         self.exchange(Method::GET, path, accept, None).await
     }
 
+    /// GETs a path and gives the answer as it came.
+    ///
+    /// # Errors
+    /// As [`Session::get`].
+    pub async fn raw(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let request = self.request(Method::GET, path, "application/json, */*");
+        let request = request
+            .body(Body::empty())
+            .map_err(|error| self.unreadable(path, error))?;
+        let failed = |error| Failure::from_kube(error, &self.server_address());
+        let answer = self.kube.send(request).await.map_err(failed)?;
+        let status = answer.status();
+        let bytes = answer.into_body().collect_bytes().await.map_err(failed)?;
+        if status.is_success() {
+            Ok(bytes.to_vec())
+        } else {
+            Err(Failure::Api(Box::new(status_of(status, &bytes))))
+        }
+    }
+
     /// Sends a body with its content type.
     ///
     /// # Errors

@@ -1,10 +1,33 @@
 //! The table of kinds: the identity of everything the API serves.
 //!
 //! One row is a kind's whole presence on the wire: paths, discovery, names. Its rules (defaults, validation, columns) stand in
-//! `apiserver/src/kinds/`. Adding a kind is one row here and, if it has rules of its own, one file there.
+//! `apiserver/src/kinds/`. Adding a kind is one row in the file of its group and, if it has rules of its own, one file there.
+//!
+//! Groups stand in the order in which discovery lists them, which decides what a short name means when two groups have it;
+//! versions of a group stand with the preferred one first; kinds by their plural.
+
+mod admissionregistration;
+mod apiregistration;
+mod apps;
+mod autoscaling;
+mod batch;
+mod certificates;
+mod coordination;
+mod core;
+mod discovery;
+mod flowcontrol;
+mod networking;
+mod node;
+mod policy;
+mod rbac;
+mod resource;
+mod scheduling;
+mod storage;
+
+use std::sync::LazyLock;
 
 /// The identity of a kind, as discovery tells it (metav1.APIResource).
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kind {
     /// `""` is the core group.
     pub group: &'static str,
@@ -22,17 +45,23 @@ pub struct Kind {
     pub categories: &'static [&'static str],
     /// Lives in a namespace.
     pub namespaced: bool,
+    /// What can be done with it: `get`, `create`.
+    pub verbs: &'static [&'static str],
     /// The subresources that are served.
     pub subresources: &'static [Subresource],
+    /// The group and version in which the objects are kept when it isn't this one: all versions of a kind are the same objects.
+    pub stored_in: Option<(&'static str, &'static str)>,
 }
 
 /// A subresource and what can be done with it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subresource {
     /// `status`
     pub name: &'static str,
     /// The kind of its bodies when it isn't the resource's own: `Binding`.
     pub kind: Option<&'static str>,
+    /// The group and version of that kind when they aren't the resource's own: `autoscaling`, `v1`.
+    pub group_version: Option<(&'static str, &'static str)>,
     /// `get`, `patch`, `update`, `create`.
     pub verbs: &'static [&'static str],
 }
@@ -58,6 +87,15 @@ impl Kind {
         }
     }
 
+    /// The kind in the version in which objects are kept: itself, mostly.
+    #[must_use]
+    pub fn stored(&'static self) -> &'static Kind {
+        match self.stored_in {
+            Some((group, version)) => of(group, version, self.kind).unwrap_or(self),
+            None => self,
+        }
+    }
+
     /// The subresource called `name`.
     #[must_use]
     pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
@@ -68,7 +106,7 @@ impl Kind {
 /// Every kind that is served.
 #[must_use]
 pub fn all() -> &'static [Kind] {
-    KINDS
+    &KINDS
 }
 
 /// The kind of this group, version and kind.
@@ -87,22 +125,42 @@ pub fn at(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
         .find(|row| (row.group, row.version, row.plural) == (group, version, plural))
 }
 
-const STATUS: Subresource = Subresource {
-    name: "status",
-    kind: None,
-    verbs: &["get", "patch", "update"],
-};
+/// What can be done with most kinds.
+pub const VERBS: &[&str] = &[
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
 
-const fn stream(name: &'static str, kind: &'static str) -> Subresource {
-    Subresource {
-        name,
-        kind: Some(kind),
-        verbs: &["create", "get"],
-    }
-}
+const GROUPS: &[&[Kind]] = &[
+    core::KINDS,
+    apiregistration::KINDS,
+    apps::KINDS,
+    autoscaling::KINDS,
+    batch::KINDS,
+    certificates::KINDS,
+    networking::KINDS,
+    policy::KINDS,
+    rbac::KINDS,
+    storage::KINDS,
+    admissionregistration::KINDS,
+    scheduling::KINDS,
+    coordination::KINDS,
+    node::KINDS,
+    discovery::KINDS,
+    flowcontrol::KINDS,
+    resource::KINDS,
+];
+
+static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| GROUPS.concat());
 
 /// A namespaced core kind without extras; rows change what differs.
-const CORE: Kind = Kind {
+const PLAIN: Kind = Kind {
     group: "",
     version: "v1",
     kind: "",
@@ -111,110 +169,24 @@ const CORE: Kind = Kind {
     short_names: &[],
     categories: &[],
     namespaced: true,
+    verbs: VERBS,
     subresources: &[],
+    stored_in: None,
 };
 
-static KINDS: &[Kind] = &[
-    Kind {
-        kind: "Pod",
-        plural: "pods",
-        singular: "pod",
-        short_names: &["po"],
-        categories: &["all"],
-        subresources: &[
-            STATUS,
-            Subresource {
-                name: "binding",
-                kind: Some("Binding"),
-                verbs: &["create"],
-            },
-            Subresource {
-                name: "log",
-                kind: None,
-                verbs: &["get"],
-            },
-            stream("exec", "PodExecOptions"),
-            stream("attach", "PodAttachOptions"),
-            stream("portforward", "PodPortForwardOptions"),
-        ],
-        ..CORE
-    },
-    Kind {
-        kind: "Node",
-        plural: "nodes",
-        singular: "node",
-        short_names: &["no"],
-        namespaced: false,
-        subresources: &[STATUS],
-        ..CORE
-    },
-    Kind {
-        kind: "Namespace",
-        plural: "namespaces",
-        singular: "namespace",
-        short_names: &["ns"],
-        namespaced: false,
-        subresources: &[
-            STATUS,
-            Subresource {
-                name: "finalize",
-                kind: None,
-                verbs: &["update"],
-            },
-        ],
-        ..CORE
-    },
-    Kind {
-        kind: "Event",
-        plural: "events",
-        singular: "event",
-        short_names: &["ev"],
-        ..CORE
-    },
-    Kind {
-        kind: "ConfigMap",
-        plural: "configmaps",
-        singular: "configmap",
-        short_names: &["cm"],
-        ..CORE
-    },
-    Kind {
-        kind: "Secret",
-        plural: "secrets",
-        singular: "secret",
-        ..CORE
-    },
-    Kind {
-        kind: "ServiceAccount",
-        plural: "serviceaccounts",
-        singular: "serviceaccount",
-        short_names: &["sa"],
-        ..CORE
-    },
-    Kind {
-        kind: "Service",
-        plural: "services",
-        singular: "service",
-        short_names: &["svc"],
-        categories: &["all"],
-        subresources: &[STATUS],
-        ..CORE
-    },
-    Kind {
-        kind: "Endpoints",
-        plural: "endpoints",
-        singular: "endpoints",
-        short_names: &["ep"],
-        ..CORE
-    },
-    Kind {
-        group: "coordination.k8s.io",
-        kind: "Lease",
-        plural: "leases",
-        singular: "lease",
-        ..CORE
-    },
-];
+const STATUS: Subresource = Subresource {
+    name: "status",
+    kind: None,
+    group_version: None,
+    verbs: &["get", "patch", "update"],
+};
+
+const SCALE: Subresource = Subresource {
+    name: "scale",
+    kind: Some("Scale"),
+    group_version: Some(("autoscaling", "v1")),
+    verbs: &["get", "patch", "update"],
+};
 
 #[cfg(test)]
 mod tests {
