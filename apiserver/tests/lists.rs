@@ -5,8 +5,10 @@ mod support;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use support::{Client, Server};
+use tokio_tungstenite::tungstenite::protocol::Message;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
@@ -253,6 +255,32 @@ async fn tables_and_metadata_are_watched() {
     let refused = client.send("GET", MAPS, &[("accept", partial)], "").await.failure();
     let why = "you requested PartialObjectMetadata, but the requested object is a list";
     assert_eq!(refused, (406, why.to_owned()));
+}
+
+#[tokio::test]
+async fn a_browser_watches_over_websocket() {
+    let mut server = Server::start().await;
+    let mut client = server.admin().await;
+    client.create(MAPS, &map("a")).await;
+    let mut watching = server.admin().await;
+    let mut socket = watching.watch_socket(&format!("{MAPS}?watch=1")).await;
+    client.create(MAPS, &map("b")).await;
+    for name in ["a", "b"] {
+        let message = socket.next().await.unwrap().unwrap();
+        let event: Value = serde_json::from_str(message.to_text().unwrap()).unwrap();
+        assert_eq!(
+            (&event["type"], &event["object"]["metadata"]["name"]),
+            (&json!("ADDED"), &json!(name))
+        );
+    }
+    socket.send(Message::Ping("x".into())).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::Pong("x".into()));
+    drop((client, watching));
+    server.stop().await;
+    assert!(
+        socket.next().await.unwrap().unwrap().is_close(),
+        "a stopping server ends its watches"
+    );
 }
 
 #[tokio::test]

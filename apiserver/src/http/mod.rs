@@ -138,7 +138,7 @@ async fn dispatch(api: &Arc<Api>, call: Call, body: Body) -> Result<Response, St
     }
     match (&call.method, call.path.name.is_some()) {
         (&Method::GET, true) => get::handle(api, &call),
-        (&Method::GET, false) if call.params.watch => watch::handle(api, &call),
+        (&Method::GET, false) if call.params.watch => watch::handle(api, call),
         (&Method::GET, false) => list::handle(api, &call),
         (&Method::POST, false) => create::handle(api, call, body).await,
         (&Method::PUT, true) => update::handle(api, call, body, crate::registry::Part::Main).await,

@@ -231,10 +231,8 @@ impl Token {
     }
 
     fn decode(text: &str) -> Result<Self, Status> {
-        let json = BASE64_URL_SAFE_NO_PAD
-            .decode(text)
-            .map_err(|error| invalid_token(error))?;
-        let token: Self = serde_json::from_slice(&json).map_err(|error| invalid_token(error))?;
+        let json = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(invalid_token)?;
+        let token: Self = serde_json::from_slice(&json).map_err(invalid_token)?;
         match token.rv {
             0 => Err(invalid_token("incorrect encoded start resourceVersion")),
             _ => Ok(token),

@@ -3,6 +3,8 @@
 //! A watch holds nothing but its place in the ring of its resource. It ends when its time is over, when the server stops, or
 //! when it is slower than the ring is long; then its last line is an `ERROR` with 410, and the client lists again.
 
+mod socket;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +33,7 @@ const TIMEOUT_SECONDS: std::ops::Range<u64> = 1800..3600;
 const BOOKMARK: Duration = Duration::from_secs(60);
 
 /// Answers with a stream.
-pub(super) fn handle(api: &Api, call: &Call) -> Result<Response, Status> {
+pub(super) fn handle(api: &Api, call: Call) -> Result<Response, Status> {
     let kind = call.path.kind;
     let selection = call.params.selection(call.namespace());
     selection.check(kind, &*call.rules)?;
@@ -44,7 +46,7 @@ pub(super) fn handle(api: &Api, call: &Call) -> Result<Response, Status> {
         store,
         resource,
         selection,
-        shape: Shape::of(call, call.accept.choose_stream(shape::is_served)?)?,
+        shape: Shape::of(&call, call.accept.choose_stream(shape::is_served)?)?,
         after: Revision::default(),
         bookmarks: call.params.bookmarks,
         next_bookmark: Instant::now() + BOOKMARK,
@@ -57,6 +59,9 @@ pub(super) fn handle(api: &Api, call: &Call) -> Result<Response, Status> {
         call.params.list.revision.unwrap_or_default(),
         call.params.initial_events,
     );
+    if socket::is_asked(&call.parts.headers) {
+        return socket::open(call.parts, watcher);
+    }
     let lines = stream::unfold(watcher, |mut watcher| async move {
         let line = watcher.next().await?;
         Some((Ok::<_, std::convert::Infallible>(line), watcher))
