@@ -6,6 +6,7 @@
 //! Groups stand in the order in which discovery lists them, which decides what a short name means when two groups have it;
 //! versions of a group stand with the preferred one first; kinds by their plural.
 
+mod apiextensions;
 mod apps;
 mod autoscaling;
 mod batch;
@@ -132,6 +133,7 @@ const GROUPS: &[&[Kind]] = &[
     autoscaling::KINDS,
     batch::KINDS,
     policy::KINDS,
+    apiextensions::KINDS,
     coordination::KINDS,
 ];
 

@@ -30,8 +30,12 @@ impl Registry {
         mut object: Object,
         options: WriteOptions,
     ) -> Result<Arc<Stored>, Status> {
+        let rules = self.kinds.rules(kind);
+        if let Some(refusal) = rules.refuses_new(kind) {
+            return Err(refusal);
+        }
         check_identity(kind, namespace, &mut object)?;
-        fill(kind, &*self.kinds.rules(kind), &mut object);
+        fill(kind, &*rules, &mut object);
         let _turn = self.turn(kind).await;
         let prefix = object
             .metadata
