@@ -8,6 +8,7 @@ const SUBDOMAIN_MAX: usize = 253;
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const WILDCARD: &str = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation is '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
@@ -23,6 +24,25 @@ pub fn label(name: &str) -> Vec<String> {
 pub fn subdomain(name: &str) -> Vec<String> {
     let bad = !name.split('.').all(is_label);
     gather([(bad, SUBDOMAIN.to_owned()), too_long(name, SUBDOMAIN_MAX)])
+}
+
+/// Hosts of which the first label may be anything: `*.example.com`.
+#[must_use]
+pub fn wildcard_subdomain(name: &str) -> Vec<String> {
+    let bad = !name
+        .strip_prefix("*.")
+        .is_some_and(|rest| rest.split('.').all(is_label));
+    gather([(bad, WILDCARD.to_owned()), too_long(name, SUBDOMAIN_MAX)])
+}
+
+/// What can stand as one segment of a URL's path: the names of roles.
+#[must_use]
+pub fn path_segment(name: &str) -> Vec<String> {
+    if matches!(name, "." | "..") {
+        return vec![format!("may not be '{name}'")];
+    }
+    let broken = ["/", "%"].into_iter().filter(|part| name.contains(part));
+    broken.map(|part| format!("may not contain '{part}'")).collect()
 }
 
 /// A DNS label that begins with a letter (RFC 1035): services' names.
@@ -135,9 +155,11 @@ mod tests {
     #[test]
     fn good_names_pass_and_bad_ones_do_not() {
         type Rule = fn(&str) -> Vec<String>;
-        let rows: [(Rule, &[&str], &[&str]); 7] = [
+        let rows: [(Rule, &[&str], &[&str]); 9] = [
             (label, &["a", "a-b", "0", "1a"], &["", "-a", "a-", "A", "a.b", "a_b"]),
             (subdomain, &["a.b", "a", "1.2"], &["", ".a", "a..b", "A.b", "a.-b"]),
+            (wildcard_subdomain, &["*.a", "*.a.b"], &["a", "*", "*.", "*.A", "**.a"]),
+            (path_segment, &["system:node", "A b"], &[".", "..", "a/b", "50%"]),
             (label_1035, &["a", "a1"], &["1a", "", "a."]),
             (
                 qualified,

@@ -1,12 +1,13 @@
 //! Tables and partial objects: what kubectl asks for instead of whole objects (`as=Table`, `as=PartialObjectMetadata`).
 
 use jiff::Timestamp;
+use minik_api::kinds::Kind;
 use minik_api::object::Object;
 use minik_api::status::Status;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::kinds::Rules;
+use crate::kinds::{Rules, versions};
 use crate::storage::Stored;
 
 /// How much of each object goes along with its row.
@@ -36,6 +37,7 @@ impl Include {
 
 /// meta.k8s.io Table of objects of one kind.
 pub(crate) fn table(
+    kind: &'static Kind,
     rules: &dyn Rules,
     version: &str,
     items: &[&Stored],
@@ -47,8 +49,9 @@ pub(crate) fn table(
     let rows: Vec<Value> = items
         .iter()
         .map(|stored| {
-            let object = stored.object();
+            let mut object = stored.object();
             let mut row = json!({"cells": rules.cells(&object, now)});
+            versions::from_stored(kind, &mut object);
             match include {
                 Include::None => {}
                 Include::Metadata => row["object"] = partial(version, &object),

@@ -6,13 +6,24 @@
 //! Groups stand in the order in which discovery lists them, which decides what a short name means when two groups have it;
 //! versions of a group stand with the preferred one first; kinds by their plural.
 
+mod admissionregistration;
 mod apiextensions;
+mod apiregistration;
 mod apps;
 mod autoscaling;
 mod batch;
+mod certificates;
 mod coordination;
 mod core;
+mod discovery;
+mod flowcontrol;
+mod networking;
+mod node;
 mod policy;
+mod rbac;
+mod resource;
+mod scheduling;
+mod storage;
 
 use std::sync::LazyLock;
 
@@ -129,12 +140,23 @@ pub const VERBS: &[&str] = &[
 
 const GROUPS: &[&[Kind]] = &[
     core::KINDS,
+    apiregistration::KINDS,
     apps::KINDS,
     autoscaling::KINDS,
     batch::KINDS,
+    certificates::KINDS,
+    networking::KINDS,
     policy::KINDS,
+    rbac::KINDS,
+    storage::KINDS,
+    admissionregistration::KINDS,
     apiextensions::KINDS,
+    scheduling::KINDS,
     coordination::KINDS,
+    node::KINDS,
+    discovery::KINDS,
+    flowcontrol::KINDS,
+    resource::KINDS,
 ];
 
 static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| GROUPS.concat());

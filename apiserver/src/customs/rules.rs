@@ -112,7 +112,7 @@ impl Rules for CustomRules {
         true
     }
 
-    fn is_new_generation(&self, new: &Object, old: &Object) -> bool {
+    fn raises_generation(&self, new: &Object, old: &Object) -> bool {
         let counts = |object: &Object| {
             let mut body = object.body.clone();
             if self.has_status {

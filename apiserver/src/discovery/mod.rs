@@ -1,30 +1,46 @@
-//! Discovery: what is served, so that clients find their way: versions, groups, resources, and the little of OpenAPI that
-//! tells kubectl to leave validation to the server.
+//! Discovery: what is served, so that clients find their way: versions, groups, resources, and what can be sent
+//! there (OpenAPI).
 
 mod aggregated;
 mod openapi;
-mod openapi_v2;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::header::HOST;
 use http::{HeaderMap, StatusCode};
 use minik_api::kinds::Kind;
+use minik_api::path;
 use minik_api::status::Status;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::http::{Accept, Api, failure, json as respond};
 
 /// The level of the API, as clients read it.
 const MINOR: &str = "36";
-const GIT_VERSION: &str = "v1.36.0+minik";
+pub(crate) const GIT_VERSION: &str = "v1.36.0+minik";
+
+/// What is served besides kinds.
+const FIXED: [&str; 6] = [
+    "/healthz",
+    "/livez",
+    "/openapi/v2",
+    "/openapi/v3",
+    "/readyz",
+    "/version",
+];
 
 /// The paths of discovery.
 pub(crate) fn routes() -> Router<Arc<Api>> {
     Router::new()
+        .route("/", get(paths))
         .route("/api", get(core_versions))
         .route("/api/", get(core_versions))
         .route("/apis", get(groups))
@@ -48,7 +64,7 @@ pub(crate) fn routes() -> Router<Arc<Api>> {
         )
         .route("/openapi/v2", get(openapi::v2))
         .route("/openapi/v3", get(openapi::index))
-        .route("/openapi/v3/{*path}", get(openapi::document))
+        .route("/openapi/v3/{*path}", get(openapi::group))
 }
 
 /// `/version`
@@ -67,13 +83,33 @@ pub(crate) async fn version(headers: HeaderMap) -> Response {
     respond(StatusCode::OK, &Accept::of(&headers), &version)
 }
 
+/// `/`: every path below which something is served.
+async fn paths(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
+    let kinds = api.registry.kinds().all();
+    let mut paths: BTreeSet<String> = FIXED.iter().map(|path| (*path).to_owned()).collect();
+    for kind in kinds {
+        let document = path::collection(kind, None);
+        let mut path = document.as_str();
+        while let Some((above, _)) = path.rsplit_once('/').filter(|(above, _)| !above.is_empty()) {
+            paths.insert(above.to_owned());
+            path = above;
+        }
+    }
+    respond(StatusCode::OK, &Accept::of(&headers), &json!({"paths": paths}))
+}
+
 async fn core_versions(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
     let kinds = api.registry.kinds().all();
     if let Some(version) = aggregated::wanted(&headers) {
         return aggregated::list(&headers, version, &kinds, &[""]);
     }
-    let versions =
-        json!({"kind": "APIVersions", "versions": versions_of(&kinds, ""), "serverAddressByClientCIDRs": []});
+    // From everywhere, the address by which this client found us.
+    let host = headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let versions = json!({"kind": "APIVersions", "versions": versions_of(&kinds, ""),
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": host}]});
     respond(StatusCode::OK, &Accept::of(&headers), &versions)
 }
 
@@ -101,7 +137,7 @@ async fn group(State(api): State<Arc<Api>>, headers: HeaderMap, Path(name): Path
 
 async fn resources(api: &Api, headers: HeaderMap, group: String, version: String) -> Response {
     let kinds = api.registry.kinds().all();
-    let served: Vec<&Kind> = kinds_of(&kinds, &group)
+    let served: Vec<&'static Kind> = kinds_of(&kinds, &group)
         .filter(|kind| kind.version == version)
         .collect();
     if served.is_empty() {
@@ -114,9 +150,12 @@ async fn resources(api: &Api, headers: HeaderMap, group: String, version: String
 }
 
 /// metav1.APIResource of a kind and of each of its subresources.
-fn resource_values(kind: &Kind) -> Vec<Value> {
+fn resource_values(kind: &'static Kind) -> Vec<Value> {
     let mut main = json!({"name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced,
         "kind": kind.kind, "verbs": kind.verbs});
+    if kind.verbs.contains(&"get") {
+        main["storageVersionHash"] = storage_version_hash(kind.stored()).into();
+    }
     if !kind.short_names.is_empty() {
         main["shortNames"] = json!(kind.short_names);
     }
@@ -133,6 +172,13 @@ fn resource_values(kind: &Kind) -> Vec<Value> {
         value
     });
     std::iter::once(main).chain(subresources).collect()
+}
+
+/// Changes when objects begin to be kept in another version: migrations watch it (metav1.APIResource). As upstream: the
+/// first eight bytes of the hash of group, version and kind.
+fn storage_version_hash(kind: &Kind) -> String {
+    let identity = format!("{}/{}/{}", kind.group, kind.version, kind.kind);
+    BASE64_STANDARD.encode(&Sha256::digest(identity)[..8])
 }
 
 fn group_value(kinds: &[&'static Kind], name: &str) -> Value {
@@ -164,4 +210,15 @@ fn versions_of(kinds: &[&'static Kind], group: &str) -> Vec<&'static str> {
 
 fn kinds_of<'a>(kinds: &'a [&'static Kind], group: &'a str) -> impl Iterator<Item = &'static Kind> + 'a {
     kinds.iter().copied().filter(move |kind| kind.group == group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn storage_versions_are_told_as_upstream_tells_them() {
+        let pods = minik_api::kinds::of("", "v1", "Pod").expect("pods are served");
+        assert_eq!(storage_version_hash(pods), "xPOwRZ+Yhw8=");
+    }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::params::FieldValidation;
 use crate::decode::{self, Parsed};
+use crate::kinds::versions;
 use crate::storage::Stored;
 
 /// As upstream's.
@@ -26,17 +27,18 @@ const READ: [&str; 3] = [
     "application/vnd.kubernetes.protobuf",
 ];
 
-/// The object in the body, without what its kind hasn't got, and the warnings about that.
+/// The object in the body as it is kept, without what its kind hasn't got, and the warnings about that.
 pub(crate) async fn object(call: &Call, body: Body) -> Result<(Object, Vec<String>), Status> {
     let kind = call.path.kind;
     let parsed = parsed(call, body)
         .await?
         .ok_or_else(|| Status::bad_request("the body is empty"))?;
     let validation = call.params.field_validation;
-    let (object, mut unknown) = call
+    let (mut object, mut unknown) = call
         .rules
         .decode(kind, parsed.value)
         .map_err(|error| error.status(kind))?;
+    versions::to_stored(kind, &mut object);
     unknown.splice(0..0, parsed.duplicates);
     let warnings = judged(kind, unknown, validation)?;
     Ok((object, warnings))
@@ -45,7 +47,8 @@ pub(crate) async fn object(call: &Call, body: Body) -> Result<(Object, Vec<Strin
 /// The same for a value that was made here out of a patch.
 pub(super) fn decode(call: &Call, value: Value) -> Result<(Object, Vec<String>), Status> {
     let (kind, validation) = (call.path.kind, call.params.field_validation);
-    let (object, unknown) = call.rules.decode(kind, value).map_err(|error| error.status(kind))?;
+    let (mut object, unknown) = call.rules.decode(kind, value).map_err(|error| error.status(kind))?;
+    versions::to_stored(kind, &mut object);
     let warnings = judged(kind, unknown, validation)?;
     Ok((object, warnings))
 }

@@ -8,6 +8,7 @@ use minik_api::object::Object;
 use minik_api::status::Status;
 
 use super::{Api, Call, body, respond};
+use crate::kinds::versions;
 use crate::patch;
 use crate::registry::Part;
 
@@ -24,7 +25,9 @@ pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Res
     let kind = call.path.kind;
     let mut warnings = Vec::new();
     let patched = |old: &Object| {
-        let document = old.to_value();
+        let mut document = old.clone();
+        versions::from_stored(kind, &mut document);
+        let document = document.to_value();
         let value = match media_type {
             0 => patch::json(&document, &patch),
             1 => patch::merge(&document, &patch),

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::accept::{Accept, Form};
 use super::call::Call;
+use crate::kinds::versions;
 use crate::registry::List;
 use crate::storage::Stored;
 use crate::table::{self, Include};
@@ -25,7 +26,7 @@ const GZIP_FROM: usize = 128 * 1024;
 /// One object, in the form that the call asks for.
 pub(crate) fn object(call: &Call, code: StatusCode, stored: &Stored, warnings: &[String]) -> Result<Response, Status> {
     let body = match form(&call.accept)? {
-        Form::Plain => stored.json.clone(),
+        Form::Plain => plain(call.path.kind, stored),
         Form::As { kind, version } => shaped(call, kind, version, &[stored], &Meta::of_one(stored))?,
     };
     let mut response = bytes(code, &call.accept, body);
@@ -112,7 +113,7 @@ pub(super) fn shaped(
     let value = match kind {
         "Table" => {
             let include = Include::parse(call.params.include_object.as_deref())?;
-            table::table(&*call.rules, version, items, include, meta)
+            table::table(call.path.kind, &*call.rules, version, items, include, meta)
         }
         _ if is_list => table::partial_list(version, items, meta),
         _ => items
@@ -123,8 +124,20 @@ pub(super) fn shaped(
     Ok(serde_json::to_vec(&value).expect("tables have only string keys").into())
 }
 
-/// The stored bytes, put together.
-fn plain_list(kind: &Kind, list: &List, meta: &Meta<'_>) -> Bytes {
+/// The stored bytes, or what this version of the kind makes of them.
+pub(super) fn plain(kind: &'static Kind, stored: &Stored) -> Bytes {
+    if kind.stored_in.is_none() {
+        return stored.json.clone();
+    }
+    let mut object = stored.object();
+    versions::from_stored(kind, &mut object);
+    serde_json::to_vec(&object)
+        .expect("an object has only string keys")
+        .into()
+}
+
+/// The same of many, put together.
+fn plain_list(kind: &'static Kind, list: &List, meta: &Meta<'_>) -> Bytes {
     let meta = serde_json::to_string(meta).expect("metadata of a list is strings and a number");
     let head = format!(
         "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[",
@@ -138,7 +151,7 @@ fn plain_list(kind: &Kind, list: &List, meta: &Meta<'_>) -> Bytes {
         if index > 0 {
             body.push(b',');
         }
-        body.extend_from_slice(&item.json);
+        body.extend_from_slice(&plain(kind, item));
     }
     body.extend_from_slice(b"]}");
     body.into()

@@ -172,7 +172,7 @@ fn transition<'a>(selection: &Selection, event: &'a Event) -> Option<(EventKind,
 
 fn line_for(shape: &Shape, selection: &Selection, event: &Event) -> Option<Bytes> {
     let (kind, object) = transition(selection, event)?;
-    if kind == event.kind && matches!(shape, Shape::Plain(_)) {
+    if kind == event.kind && matches!(shape, Shape::Plain(kind) if kind.stored_in.is_none()) {
         return Some(event.line());
     }
     if object.revision == event.object.revision {
@@ -189,6 +189,7 @@ fn line_for(shape: &Shape, selection: &Selection, event: &Event) -> Option<Bytes
 enum Shape {
     Plain(&'static Kind),
     Table {
+        kind: &'static Kind,
         rules: KindRules,
         version: String,
         include: Include,
@@ -202,6 +203,7 @@ impl Shape {
         Ok(match respond::form(&call.accept)? {
             Form::Plain => Self::Plain(kind),
             Form::As { kind: name, version } if name == "Table" => Self::Table {
+                kind,
                 rules: call.rules.clone(),
                 version: version.clone(),
                 include: Include::parse(call.params.include_object.as_deref())?,
@@ -212,14 +214,15 @@ impl Shape {
 
     fn line(&self, event: EventKind, stored: &Stored) -> Bytes {
         match self {
-            Self::Plain(_) => line(event, &stored.json),
+            Self::Plain(kind) => line(event, &respond::plain(kind, stored)),
             Self::Table {
+                kind,
                 rules,
                 version,
                 include,
             } => {
                 let meta = respond::Meta::of_one(stored);
-                let table = table::table(&**rules, version, &[stored], *include, &meta);
+                let table = table::table(kind, &**rules, version, &[stored], *include, &meta);
                 line(event, table.to_string().as_bytes())
             }
             Self::Partial(version) => line(event, table::partial(version, &stored.object()).to_string().as_bytes()),

@@ -12,20 +12,28 @@ mod catalogue;
 mod checks;
 mod config_map;
 mod custom_resource_definition;
+mod deployment;
 mod duration;
 mod endpoints;
 mod event;
 mod fill;
+mod horizontal_pod_autoscaler;
 mod lease;
 mod metadata;
 mod namespace;
 mod node;
 mod pod;
+mod pod_template;
+mod rbac;
+mod read;
+mod replica_set;
 mod secret;
 mod service;
 mod service_account;
 #[cfg(test)]
 mod testing;
+pub(crate) mod versions;
+mod workload;
 
 use jiff::Timestamp;
 use minik_api::kinds::Kind;
@@ -49,6 +57,12 @@ pub(crate) trait Rules: Send + Sync {
     /// From a body to an object, without what the kind hasn't got, and a sentence for each field that went.
     fn decode(&self, kind: &'static Kind, body: Value) -> Result<(Object, Vec<String>), DecodeError> {
         decode::object(kind, body)
+    }
+
+    /// The OpenAPI schema of a kind that isn't in the table of shapes (`minik_api::schema`): `{"type": "object", "properties":
+    /// …}` without `apiVersion`, `kind` and `metadata`. Version 3, or 2, which has neither `oneOf` nor `nullable`.
+    fn schema(&self, _v3: bool) -> Option<Value> {
+        None
     }
 
     /// What `metadata.name` may look like.
@@ -107,9 +121,9 @@ pub(crate) trait Rules: Send + Sync {
         false
     }
 
-    /// Whether this change counts.
-    fn is_new_generation(&self, new: &Object, old: &Object) -> bool {
-        self.has_generation() && new.body.get("spec") != old.body.get("spec")
+    /// Whether a change is one of those that `metadata.generation` counts.
+    fn raises_generation(&self, new: &Object, old: &Object) -> bool {
+        new.body.get("spec") != old.body.get("spec")
     }
 
     /// How long a deletion waits for somebody to finish the object's work; `None` when it doesn't wait at all.
@@ -189,6 +203,11 @@ impl Column {
         }
     }
 
+    /// The same, holding points in time; clients show how long ago they were.
+    pub(crate) const fn date(self) -> Self {
+        Self { kind: "date", ..self }
+    }
+
     /// The same, shown by `-o wide` alone.
     pub(crate) const fn wide(self) -> Self {
         Self { priority: 1, ..self }
@@ -209,7 +228,8 @@ pub(crate) const AGE: Column = Column::text("Age", "The time since the object wa
 
 const DEFAULT_COLUMNS: &[Column] = &[NAME, AGE];
 
-/// The rules of a built-in kind; those of any kind are in [`Kinds::rules`].
+/// The rules of a built-in kind, the same in all of its versions: those of the stored form ([`versions`]). Those of any kind
+/// are in [`Kinds::rules`].
 pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
     match (kind.group, kind.kind) {
         ("", "Pod") => &pod::Pods,
@@ -222,6 +242,14 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => &custom_resource_definition::CustomResourceDefinitions,
+        ("", "PodTemplate") => &pod_template::PodTemplates,
+        ("", "ReplicationController") => &replica_set::ReplicationControllers,
+        ("apps", "Deployment") => &deployment::Deployments,
+        ("apps", "ReplicaSet") => &replica_set::ReplicaSets,
+        ("rbac.authorization.k8s.io", "ClusterRole") => &rbac::Roles { namespaced: false },
+        ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
+        ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },
+        ("rbac.authorization.k8s.io", "RoleBinding") => &rbac::Bindings { namespaced: true },
         ("coordination.k8s.io", "Lease") => &lease::Leases,
         _ => &Plain,
     }

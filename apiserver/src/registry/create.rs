@@ -48,6 +48,8 @@ impl Registry {
             if let Some(prefix) = &prefix {
                 object.metadata.name = Some(generated(prefix, &mut rand::rng()));
             }
+            // Some kinds put the name and the uid where others look for them.
+            rules.prepare_create(&mut object);
             let name = object.name().to_owned();
             let target = Target {
                 kind,
@@ -120,8 +122,7 @@ fn check_identity(kind: &Kind, namespace: &str, object: &mut Object) -> Result<(
 
 /// What the server alone decides.
 fn fill(kind: &'static Kind, rules: &dyn Rules, object: &mut Object) {
-    rules.prepare_create(object);
-    object.api_version = kind.api_version();
+    object.api_version = kind.stored().api_version();
     object.kind = kind.kind.to_owned();
     let metadata = &mut object.metadata;
     metadata.uid = Some(uuid::Uuid::new_v4().to_string());

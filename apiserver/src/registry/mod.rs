@@ -147,7 +147,11 @@ fn is_service(kind: &Kind) -> bool {
 
 /// What the store calls a kind: by group and plural, since all versions of a kind are the same objects.
 pub(crate) fn resource(kind: &Kind) -> String {
-    kind.resource()
+    match kind.stored_in {
+        Some(("", _)) => kind.plural.to_owned(),
+        Some((group, _)) => format!("{}.{group}", kind.plural),
+        None => kind.resource(),
+    }
 }
 
 /// The fields of an object that can be selected on: the store's index.

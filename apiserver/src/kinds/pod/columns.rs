@@ -142,7 +142,7 @@ impl Summary {
     }
 
     fn count_restarts(&mut self, container: &ContainerStatus) {
-        self.restarts += container.restart_count;
+        self.restarts = self.restarts.saturating_add(container.restart_count);
         let ended = container
             .last_state
             .as_ref()

@@ -108,7 +108,7 @@ pub(super) fn document(kinds: &[&'static Kind]) -> Vec<u8> {
         swagger: "2.0".into(),
         info: Some(Info {
             title: "Kubernetes".into(),
-            version: super::GIT_VERSION.into(),
+            version: crate::discovery::GIT_VERSION.into(),
         }),
         paths: Some(Paths {
             path: kinds.iter().map(|kind| path_item(kind)).collect(),
