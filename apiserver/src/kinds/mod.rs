@@ -11,6 +11,7 @@
 mod catalogue;
 mod checks;
 mod config_map;
+mod custom_resource_definition;
 mod deployment;
 mod duration;
 mod endpoints;
@@ -37,12 +38,15 @@ mod workload;
 use jiff::Timestamp;
 use minik_api::kinds::Kind;
 use minik_api::object::Object;
+use minik_api::status::Status;
 use minik_api::{field, names};
 use serde_json::{Value, json};
 
 use crate::decode::{self, DecodeError};
 
-pub(crate) use catalogue::{KindRules, Kinds};
+pub(crate) use catalogue::{CustomKind, Identity, KindRules, Kinds, intern};
+pub(crate) use custom_resource_definition::CLEANUP;
+pub(crate) use duration::since_or_unknown;
 pub(crate) use metadata::{validate_metadata, validate_metadata_update};
 
 /// What is wrong with a name; empty when nothing is.
@@ -66,6 +70,11 @@ pub(crate) trait Rules: Send + Sync {
         names::subdomain
     }
 
+    /// Why nothing of this kind can be created now.
+    fn refuses_new(&self, _kind: &Kind) -> Option<Status> {
+        None
+    }
+
     /// Sets what a client has no say in when it creates: the status, mostly.
     fn prepare_create(&self, object: &mut Object) {
         object.body.remove("status");
@@ -80,6 +89,9 @@ pub(crate) trait Rules: Send + Sync {
     fn prepare_status_update(&self, new: &mut Object, old: &Object) {
         keep_all_but_status(new, old);
     }
+
+    /// Says on an object that is to be deleted what has to happen before it goes.
+    fn prepare_delete(&self, _object: &mut Object) {}
 
     /// Fills in what the client left out. Idempotent.
     fn defaults(&self, _object: &mut Object) {}
@@ -141,11 +153,7 @@ pub(crate) trait Rules: Send + Sync {
 
     /// The columns as a Table tells them (metav1.TableColumnDefinition).
     fn column_definitions(&self) -> Vec<Value> {
-        let definition = |column: &Column| {
-            json!({"name": column.name, "type": column.kind, "format": column.format,
-                "description": column.description, "priority": column.priority})
-        };
-        self.columns().iter().map(definition).collect()
+        self.columns().iter().map(Column::definition).collect()
     }
 
     /// One cell for each of [`Rules::columns`].
@@ -179,6 +187,12 @@ impl Column {
             description,
             priority: 0,
         }
+    }
+
+    /// metav1.TableColumnDefinition
+    pub(crate) fn definition(&self) -> Value {
+        json!({"name": self.name, "type": self.kind, "format": self.format, "description": self.description,
+            "priority": self.priority})
     }
 
     /// The same, holding whole numbers.
@@ -227,6 +241,7 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ServiceAccount") => &service_account::ServiceAccounts,
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => &custom_resource_definition::CustomResourceDefinitions,
         ("", "PodTemplate") => &pod_template::PodTemplates,
         ("", "ReplicationController") => &replica_set::ReplicationControllers,
         ("apps", "Deployment") => &deployment::Deployments,
@@ -246,7 +261,7 @@ struct Plain;
 impl Rules for Plain {}
 
 /// Puts the old value of a top-level field in the place of the new one.
-fn keep(new: &mut Object, old: &Object, field: &str) {
+pub(crate) fn keep(new: &mut Object, old: &Object, field: &str) {
     match old.body.get(field) {
         Some(value) => {
             new.body.insert(field.to_owned(), value.clone());

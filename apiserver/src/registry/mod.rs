@@ -49,6 +49,16 @@ pub(crate) struct WriteOptions {
     pub(crate) traceparent: Traceparent,
 }
 
+impl WriteOptions {
+    /// The server's own writes begin a trace of their own.
+    pub(crate) fn own() -> Self {
+        Self {
+            dry_run: false,
+            traceparent: Traceparent::new(),
+        }
+    }
+}
+
 /// Which object of which kind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'a> {
@@ -174,7 +184,7 @@ fn status_of(error: &WriteError) -> Status {
 }
 
 /// Timestamps of the API have whole seconds.
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     let now = Timestamp::now();
     Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
 }
