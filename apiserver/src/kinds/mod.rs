@@ -59,9 +59,9 @@ pub(crate) trait Rules: Send + Sync {
         decode::object(kind, body)
     }
 
-    /// The OpenAPI schema of a kind that isn't in the table of shapes (`minik_api::schema`): `{"type": "object", "properties":
-    /// …}` without `apiVersion`, `kind` and `metadata`. Version 3, or 2, which has neither `oneOf` nor `nullable`.
-    fn schema(&self, _v3: bool) -> Option<Value> {
+    /// The OpenAPI schema of a kind that isn't in the table of shapes (`minik_api::schema`), as its definition has it: without
+    /// `apiVersion`, `kind` and `metadata`.
+    fn schema(&self) -> Option<Value> {
         None
     }
 
@@ -139,6 +139,15 @@ pub(crate) trait Rules: Send + Sync {
     /// Whether this field can be selected on.
     fn has_field(&self, path: &str) -> bool {
         self.fields().contains(&path)
+    }
+
+    /// What is said to those who select on any other.
+    fn unknown_field(&self, path: &str) -> String {
+        match self.fields() {
+            // So says upstream of kinds that have no fields of their own.
+            [] => format!("{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
+            _ => format!("field label not supported: {path}"),
+        }
     }
 
     /// The text of one of [`Rules::fields`]; empty when it is absent.

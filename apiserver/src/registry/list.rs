@@ -83,14 +83,7 @@ impl Selection {
             let path = requirement.path.as_str();
             let common = path == "metadata.name" || (path == "metadata.namespace" && kind.namespaced);
             if !common && !rules.has_field(path) {
-                let message = match rules.fields() {
-                    // What upstream says of kinds without fields of their own.
-                    [] => format!(
-                        "{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-                    ),
-                    _ => format!("field label not supported: {path}"),
-                };
-                return Err(Status::bad_request(message));
+                return Err(Status::bad_request(rules.unknown_field(path)));
             }
         }
         Ok(())
