@@ -53,7 +53,7 @@ pub(crate) use call::Call;
 pub(crate) use etag::unless_known;
 pub(crate) use get::handle as get_object;
 pub(crate) use patch::handle as patch_object;
-pub(crate) use respond::{failure, json, object as respond_object};
+pub(crate) use respond::{failure, json, json_bytes, object as respond_object};
 pub use server::ServeError;
 pub(crate) use server::{Server, authorities, certificates, private_key, tls_config};
 pub(crate) use update::handle as update_object;
