@@ -17,6 +17,7 @@ mod horizontal_pod_autoscaler;
 mod lease;
 mod metadata;
 mod namespace;
+mod networking;
 mod node;
 mod pod;
 mod rbac;
@@ -187,6 +188,11 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ServiceAccount") => &service_account::ServiceAccounts,
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
+        ("networking.k8s.io", "IPAddress") => &networking::IpAddresses,
+        ("networking.k8s.io", "Ingress") => &networking::Ingresses,
+        ("networking.k8s.io", "IngressClass") => &networking::IngressClasses,
+        ("networking.k8s.io", "NetworkPolicy") => &networking::NetworkPolicies,
+        ("networking.k8s.io", "ServiceCIDR") => &networking::ServiceCidrs,
         ("rbac.authorization.k8s.io", "ClusterRole") => &rbac::Roles { namespaced: false },
         ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
         ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },
