@@ -241,7 +241,9 @@ pub(crate) fn csi_driver(driver: &str, path: &Path, errors: &mut Vec<Error>) {
 /// A selector in a table: as it is written on the command line, sorted by key.
 pub(crate) fn shown_selector(selector: &LabelSelector) -> String {
     let labels = selector.match_labels.iter().flatten();
-    let mut shown: Vec<(&str, String)> = labels.map(|(key, value)| (key.as_str(), format!("{key}={value}"))).collect();
+    let mut shown: Vec<(&str, String)> = labels
+        .map(|(key, value)| (key.as_str(), format!("{key}={value}")))
+        .collect();
     for expression in selector.match_expressions.iter().flatten() {
         let key = expression.key.as_str();
         let mut values = expression.values.clone().unwrap_or_default();

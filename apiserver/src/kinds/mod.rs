@@ -10,6 +10,7 @@
 mod checks;
 mod config_map;
 mod duration;
+mod endpoint_slice;
 mod endpoints;
 mod event;
 mod fill;
@@ -20,11 +21,14 @@ mod namespace;
 mod networking;
 mod node;
 mod pod;
+mod priority_class;
 mod rbac;
 mod read;
+mod runtime_class;
 mod secret;
 mod service;
 mod service_account;
+mod storage;
 #[cfg(test)]
 mod testing;
 pub(crate) mod versions;
@@ -95,6 +99,11 @@ pub(crate) trait Rules: Send + Sync {
         None
     }
 
+    /// Why nobody may delete the object; `None` when everybody may who is allowed to.
+    fn forbids_deletion(&self, _object: &Object) -> Option<&'static str> {
+        None
+    }
+
     /// The fields that can be selected on, besides `metadata.name` and `metadata.namespace`.
     fn fields(&self) -> &'static [&'static str] {
         &[]
@@ -151,6 +160,14 @@ impl Column {
         }
     }
 
+    /// The same, holding yes or no.
+    pub(crate) const fn flag(self) -> Self {
+        Self {
+            kind: "boolean",
+            ..self
+        }
+    }
+
     /// The same, holding points in time; clients show how long ago they were.
     pub(crate) const fn date(self) -> Self {
         Self { kind: "date", ..self }
@@ -197,7 +214,16 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
         ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },
         ("rbac.authorization.k8s.io", "RoleBinding") => &rbac::Bindings { namespaced: true },
+        ("storage.k8s.io", "CSIDriver") => &storage::CsiDrivers,
+        ("storage.k8s.io", "CSINode") => &storage::CsiNodes,
+        ("storage.k8s.io", "CSIStorageCapacity") => &storage::CsiStorageCapacities,
+        ("storage.k8s.io", "StorageClass") => &storage::StorageClasses,
+        ("storage.k8s.io", "VolumeAttachment") => &storage::VolumeAttachments,
+        ("storage.k8s.io", "VolumeAttributesClass") => &storage::VolumeAttributesClasses,
+        ("scheduling.k8s.io", "PriorityClass") => &priority_class::PriorityClasses,
         ("coordination.k8s.io", "Lease") => &lease::Leases,
+        ("node.k8s.io", "RuntimeClass") => &runtime_class::RuntimeClasses,
+        ("discovery.k8s.io", "EndpointSlice") => &endpoint_slice::EndpointSlices,
         _ => &Plain,
     }
 }

@@ -101,7 +101,7 @@ impl Registry {
             Part::Main => self.assign_addresses(target, &mut new),
             Part::Status | Part::Own => Vec::new(),
         };
-        if rules.has_generation() && new.body.get("spec") != old.body.get("spec") {
+        if rules.has_generation() && wants_other(&new, old) {
             new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
         }
         if new == *old {
@@ -132,6 +132,13 @@ pub(super) fn is_done(object: &Object) -> bool {
     metadata.deletion_timestamp.is_some()
         && metadata.deletion_grace_period_seconds.unwrap_or(0) == 0
         && !namespaces::has_finalizers(object)
+}
+
+/// Whether anything but the status is another; most kinds have all of that in their spec.
+fn wants_other(new: &Object, old: &Object) -> bool {
+    let wanted = |object: &Object| object.body.keys().filter(|name| *name != "status").count();
+    let same = |name: &String| new.body.get(name) == old.body.get(name);
+    wanted(new) != wanted(old) || !new.body.keys().filter(|name| *name != "status").all(same)
 }
 
 fn check_preconditions(target: &Target<'_>, old: &Object, new: &Object) -> Result<(), Status> {
