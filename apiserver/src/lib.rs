@@ -12,7 +12,7 @@ mod decode;
 mod discovery;
 mod http;
 mod kinds;
-mod patch;
+pub mod patch;
 mod registry;
 mod storage;
 mod subresources;

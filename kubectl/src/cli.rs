@@ -3,11 +3,16 @@
 //! Each verb is an `Args` struct in `commands/` with `run(self, &Global)`. The node's own verbs (`up`, `down`, ...) and the
 //! programs stand beside these in main.rs.
 
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Command, Subcommand};
 
+use crate::client::ConnectionFlags;
 use crate::commands;
+use crate::commands::mark::Which;
 
 /// What every verb understands.
 #[derive(Args, Clone, Debug, Default)]
@@ -45,6 +50,10 @@ pub struct Global {
         help_heading = "Common options"
     )]
     pub verbosity: u8,
+
+    /// Which server to talk to, and as whom.
+    #[command(flatten)]
+    pub connection: ConnectionFlags,
 }
 
 impl Global {
@@ -62,6 +71,8 @@ pub enum Verb {
     Demo(commands::demo::Demo),
     /// Create or change objects so that they are what files say
     Apply(commands::apply::Apply),
+    /// Set and remove annotations of objects
+    Annotate(commands::mark::Mark),
     /// Show objects
     Get(commands::get::Get),
     /// Show everything about an object, with its events
@@ -76,6 +87,10 @@ pub enum Verb {
     PortForward(commands::port_forward::PortForward),
     /// Delete objects
     Delete(commands::delete::Delete),
+    /// Set and remove labels of objects
+    Label(commands::mark::Mark),
+    /// Change some fields of objects
+    Patch(commands::patch::Patch),
     /// Wait until objects are in a state
     Wait(commands::wait::Wait),
     /// Pull, import, list and remove the node's images
@@ -100,6 +115,7 @@ impl Verb {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         match self {
             Self::Demo(verb) => verb.run(global).await,
+            Self::Annotate(verb) => verb.run(global, Which::Annotations).await,
             Self::Apply(verb) => verb.run(global).await,
             Self::Get(verb) => verb.run(global).await,
             Self::Describe(verb) => verb.run(global).await,
@@ -108,6 +124,8 @@ impl Verb {
             Self::Attach(verb) => verb.run(global).await,
             Self::PortForward(verb) => verb.run(global).await,
             Self::Delete(verb) => verb.run(global).await,
+            Self::Label(verb) => verb.run(global, Which::Labels).await,
+            Self::Patch(verb) => verb.run(global).await,
             Self::Wait(verb) => verb.run(global).await,
             Self::Image(verb) => verb.run(global).await,
             Self::ApiResources(verb) => verb.run(global).await,
@@ -115,5 +133,57 @@ impl Verb {
             Self::Config(verb) => verb.run(global),
             Self::Version(verb) => verb.run(global).await,
         }
+    }
+}
+
+/// Says why the command line can't be understood: exit code 1, as in kubectl; help is no failure.
+pub fn misunderstood(error: &clap::Error, command: &Command) -> ExitCode {
+    let unknown = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(name)) if error.kind() == ErrorKind::InvalidSubcommand => Some(name),
+        _ => None,
+    };
+    // Nobody is left to tell of a broken pipe.
+    let _ = match unknown.and_then(|name| unknown_verb(name, command)) {
+        Some(text) => writeln!(anstream::stderr(), "{text}"),
+        None => error.print(),
+    };
+    ExitCode::from(u8::from(error.use_stderr()))
+}
+
+/// kubectl's words for a verb that isn't there, with those that are like it (two slips of the finger, or how it begins).
+fn unknown_verb(name: &str, command: &Command) -> Option<String> {
+    let mut text = format!("error: unknown command {name:?} for {:?}\n", command.get_name());
+    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let names = verbs.flat_map(|verb| std::iter::once(verb.get_name()).chain(verb.get_visible_aliases()));
+    let like = |verb: &&str| {
+        let slips = strsim::damerau_levenshtein(verb, name);
+        slips <= 2 && slips < verb.len() || verb.starts_with(name)
+    };
+    let like: Vec<&str> = names.filter(like).collect();
+    if like.is_empty() {
+        return None;
+    }
+    text.push_str("\nDid you mean this?");
+    for verb in like {
+        text.push_str(&format!("\n\t{verb}"));
+    }
+    text.push('\n');
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_verb_gets_those_like_it() {
+        let verb = |name: &'static str| Command::new(name);
+        let command = Command::new("minikctl").subcommands([verb("get"), verb("describe"), verb("delete")]);
+        assert_eq!(
+            unknown_verb("gte", &command).expect("it is like get"),
+            "error: unknown command \"gte\" for \"minikctl\"\n\nDid you mean this?\n\tget\n"
+        );
+        assert!(unknown_verb("desc", &command).is_some_and(|text| text.contains("\tdescribe")));
+        assert_eq!(unknown_verb("xyzzy", &command), None);
     }
 }

@@ -12,6 +12,7 @@ mod commands;
 mod demo;
 mod describe;
 mod failure;
+mod flags;
 mod image;
 mod logging;
 mod manifest;
@@ -21,7 +22,7 @@ mod resources;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// A single-node Kubernetes: run pods on this machine and see how.
 #[derive(Parser)]
@@ -53,22 +54,27 @@ fn main() -> ExitCode {
 /// Not a part of `main`: room for all verbs' state would lie on the stack of each shim, and be touched once, for ever.
 #[inline(never)]
 fn everything_else() -> ExitCode {
-    let Minikctl { global, verb } = match Minikctl::try_parse() {
+    let line = flags::plain(Minikctl::command, std::env::args_os().collect());
+    let Minikctl { global, verb } = match Minikctl::try_parse_from(line) {
         Ok(parsed) => parsed,
         Err(error) => {
-            // What can't be understood is exit code 1, as in kubectl; help is no failure. Nobody is left to tell of a broken pipe.
-            let _ = error.print();
-            return ExitCode::from(u8::from(error.use_stderr()));
+            return cli::misunderstood(&error, &Minikctl::command());
         }
     };
     // Fails only when a provider is there already, which is what is wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let warnings_fail = global.connection.warnings_as_errors;
     let result = match verb {
-        Verb::Node(verb) => client(async { verb.run(&global).await }),
-        Verb::Client(verb) => client(async { verb.run(&global).await.map(|()| true) }),
+        Verb::Node(verb) => on_one_thread(async { verb.run(&global).await }),
+        Verb::Client(verb) => on_one_thread(async { verb.run(&global).await.map(|()| true) }),
         Verb::Program(program) => program.run(global.instance_name()),
     };
     match result {
+        Ok(_) if warnings_fail && client::warnings() > 0 => {
+            let count = client::warnings();
+            let plural = if count == 1 { "" } else { "s" };
+            failure::report(&anyhow::anyhow!("{count} warning{plural} received"))
+        }
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => failure::report(&error),
@@ -76,7 +82,7 @@ fn everything_else() -> ExitCode {
 }
 
 /// Runs a verb of the user's, on one thread. What still blocks a thread then (a read of a terminal) is left behind.
-fn client(verb: impl Future<Output = anyhow::Result<bool>>) -> anyhow::Result<bool> {
+fn on_one_thread(verb: impl Future<Output = anyhow::Result<bool>>) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(verb);
     runtime.shutdown_background();

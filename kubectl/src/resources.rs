@@ -374,15 +374,18 @@ fn keep(session: &Session, resources: &Resources) {
 }
 
 fn kept_at(session: &Session) -> Option<PathBuf> {
-    let cache = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
+    let usual = || {
+        let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let cache = cache.or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
+        cache.map(|cache| cache.join("minikctl"))
+    };
+    let cache = session.cache_dir.clone().or_else(usual)?;
     let name: String = session
         .server_address()
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' })
         .collect();
-    Some(cache.join("minikctl/discovery").join(format!("{name}.json")))
+    Some(cache.join("discovery").join(format!("{name}.json")))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Patches: a document and what is to become of it, to the new document. Pure.
 //!
 //! `json` is RFC 6902, `merge` is RFC 7386, `strategic` is Kubernetes' own, which knows how each field's lists merge. What
-//! comes out is decoded and validated like any body.
+//! comes out is decoded and validated like any body. minikctl, too, patches by it what no server is asked about.
 
 mod list;
 mod strategic;
@@ -21,7 +21,7 @@ const COPIED_MAX_BYTES: usize = 3 * 1024 * 1024;
 ///
 /// # Errors
 /// 400 when it is none, 413 when it is too long, 422 when one of its operations can't be done or its test fails.
-pub(crate) fn json(document: &Value, patch: &[u8]) -> Result<Value, Status> {
+pub fn json(document: &Value, patch: &[u8]) -> Result<Value, Status> {
     let json_patch::Patch(operations) = serde_json::from_slice(patch).map_err(|error| undecodable(&error))?;
     if operations.len() > OPERATIONS_MAX {
         let message = format!(
@@ -59,7 +59,7 @@ fn unprocessable(index: usize, operation: &json_patch::PatchOperation, why: &str
 ///
 /// # Errors
 /// 400 when it is no JSON object.
-pub(crate) fn merge(document: &Value, patch: &[u8]) -> Result<Value, Status> {
+pub fn merge(document: &Value, patch: &[u8]) -> Result<Value, Status> {
     let patch = object(patch)?;
     let mut patched = document.clone();
     json_patch::merge(&mut patched, &patch);
@@ -70,7 +70,7 @@ pub(crate) fn merge(document: &Value, patch: &[u8]) -> Result<Value, Status> {
 ///
 /// # Errors
 /// 400 when it is no JSON object or misuses a directive, 415 for kinds that aren't built in: how their lists merge isn't known.
-pub(crate) fn strategic(kind: &Kind, document: &Value, patch: &[u8]) -> Result<Value, Status> {
+pub fn strategic(kind: &Kind, document: &Value, patch: &[u8]) -> Result<Value, Status> {
     let Some(shape) = schema::of(kind) else {
         return Err(Status::unsupported_media_type(&[
             "application/json-patch+json",

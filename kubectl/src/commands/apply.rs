@@ -12,8 +12,11 @@ use serde_json::Value;
 use crate::apply::{self, LAST_APPLIED};
 use crate::cli::Global;
 use crate::client::Session;
+use crate::commands::objects::finish;
+pub use crate::commands::objects::place;
 use crate::commands::target::query;
-use crate::failure::{Failure, Several};
+pub use crate::commands::writing::DryRun;
+use crate::failure::Failure;
 use crate::manifest::{self, Document, ManifestError};
 use crate::print::output::{self, Output};
 use crate::resources::Resource;
@@ -50,30 +53,6 @@ pub struct Apply {
     /// The name under which fields are managed.
     #[arg(long, value_name = "NAME")]
     field_manager: Option<String>,
-}
-
-/// How much of it is for real.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum DryRun {
-    /// All of it.
-    #[default]
-    None,
-    /// Nothing is sent.
-    Client,
-    /// The server does everything but store it.
-    Server,
-}
-
-impl DryRun {
-    /// Behind a message.
-    #[must_use]
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Client => " (dry run)",
-            Self::Server => " (server dry run)",
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -135,11 +114,7 @@ impl Apply {
             }
         }
         self.show(objects)?;
-        match errors.len() {
-            0 => Ok(()),
-            1 => Err(errors.remove(0)),
-            _ => Err(Several(errors).into()),
-        }
+        finish(errors)
     }
 
     /// Applies one document, says what became of it, and gives the object back where it is to be shown.
@@ -283,65 +258,6 @@ impl Apply {
         output.write(&mut anstream::stdout(), &shown)?;
         Ok(())
     }
-}
-
-/// Finds the kind that serves a document, and puts the document into its namespace.
-///
-/// # Errors
-/// When no kind serves it, it has no name, or it belongs to another namespace than `-n` says.
-pub async fn place(session: &Session, document: &mut Document) -> anyhow::Result<Resource> {
-    let (api_version, kind) = (document.text("/apiVersion"), document.text("/kind"));
-    let Some(resource) = session.serving(api_version, kind).await? else {
-        return Err(no_match(session, document).await);
-    };
-    if document.text("/metadata/name").is_empty() {
-        if !document.text("/metadata/generateName").is_empty() {
-            return Err(anyhow!(
-                "from {}: cannot use generate name with apply",
-                document.text("/metadata/generateName")
-            ));
-        }
-        return Err(anyhow!(
-            "unable to decode {}: metadata.name is missing",
-            document.place()
-        ));
-    }
-    if resource.namespaced {
-        let own = document.text("/metadata/namespace");
-        if own.is_empty() {
-            document.object["metadata"]["namespace"] = Value::from(session.namespace.as_str());
-        } else if session.namespace_is_explicit && own != session.namespace {
-            return Err(anyhow!(
-                "the namespace from the provided object {own:?} does not match the namespace {:?}. You must pass \
-                 '--namespace={own}' to perform this operation.",
-                session.namespace
-            ));
-        }
-    }
-    Ok(resource)
-}
-
-async fn no_match(session: &Session, document: &Document) -> anyhow::Error {
-    let (api_version, kind) = (document.text("/apiVersion"), document.text("/kind"));
-    let resources = match session.resources().await {
-        Ok(resources) => resources,
-        Err(failure) => return failure.into(),
-    };
-    let near = resources.nearest_kind(kind);
-    let hint = match near {
-        Some(near) => format!(
-            "did you mean `apiVersion: {}` and `kind: {}`?",
-            near.api_version(),
-            near.kind
-        ),
-        None => "ensure CRDs are installed first".to_owned(),
-    };
-    anyhow!(
-        "resource mapping not found for name: {:?} namespace: {:?} from {}: no matches for kind {kind:?} in version {api_version:?}\n{hint}",
-        document.text("/metadata/name"),
-        document.text("/metadata/namespace"),
-        document.place(),
-    )
 }
 
 /// Adds the lines of the fields that the server complains about.

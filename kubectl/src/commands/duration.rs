@@ -40,6 +40,14 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| refused())
 }
 
+/// Reads one, or a plain number of seconds, as `--request-timeout` may be given.
+///
+/// # Errors
+/// When the text is neither.
+pub fn parse_or_seconds(text: &str) -> Result<Duration, String> {
+    text.parse().map(Duration::from_secs).or_else(|_| parse(text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ use crate::failure::Several;
 use crate::image::progress::{self, View};
 use crate::image::runtime::{Runtime, RuntimeError};
 use crate::node::{Instance, Overrides};
-use crate::print::output::json_text;
+use crate::print::gojson;
 use crate::print::table::Grid;
 
 /// How much of an archive goes in one message.
@@ -188,7 +188,7 @@ impl Ls {
         let mut out = anstream::stdout().lock();
         if self.output.is_some() {
             let images: Vec<serde_json::Value> = images.iter().map(as_json).collect();
-            writeln!(out, "{}", json_text(&images.into()))?;
+            writeln!(out, "{}", gojson::indented(&images.into()))?;
             return Ok(());
         }
         if self.quiet {

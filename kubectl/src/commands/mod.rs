@@ -1,4 +1,5 @@
-//! One file per verb: arguments, then what is done with them. `target` is how all of them name objects.
+//! One file per verb: arguments, then what is done with them. `target` and `objects` are how all of
+//! them name objects.
 
 pub mod api_resources;
 pub mod apply;
@@ -12,7 +13,11 @@ pub mod duration;
 pub mod exec;
 pub mod get;
 pub mod image;
+pub mod local;
 pub mod logs;
+pub mod mark;
+pub mod objects;
+pub mod patch;
 pub mod pod;
 pub mod port_forward;
 pub mod programs;
@@ -20,3 +25,4 @@ pub mod target;
 pub mod terminal;
 pub mod version;
 pub mod wait;
+pub mod writing;

@@ -12,6 +12,8 @@ pub struct Target {
     pub resource: Resource,
     /// The objects' names.
     pub names: Vec<String>,
+    /// Where they are, when it is another namespace than the session's: a file says so.
+    pub namespace: Option<String>,
 }
 
 /// Which words name kinds, and which objects. Pure.
@@ -62,6 +64,7 @@ pub async fn resolve(session: &Session, words: &[String]) -> anyhow::Result<Vec<
                 None => targets.push(Target {
                     resource,
                     names: names.clone(),
+                    namespace: None,
                 }),
             }
         }

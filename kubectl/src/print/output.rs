@@ -1,5 +1,6 @@
 //! `-o`: which form the user wants objects in.
 
+use std::fs;
 use std::io::{self, Write};
 use std::str::FromStr;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::jsonpath::Template;
 use super::table::Grid;
-use super::yaml;
+use super::{gojson, kyaml, yaml};
 
 /// A form of output other than a table.
 #[derive(Clone, Debug)]
@@ -18,12 +19,23 @@ pub enum Output {
     Name,
     /// YAML.
     Yaml,
+    /// YAML that is also almost JSON: braces, quotes and commas.
+    Kyaml,
     /// JSON, indented by four.
     Json,
     /// What a JSONPath template makes of it.
     JsonPath(Template),
+    /// What a JSONPath template finds, as JSON lists.
+    JsonPathAsJson(Template),
     /// A table of the user's own columns.
-    Columns(Vec<(String, Template)>),
+    Columns(Vec<Column>),
+}
+
+/// A column of the user's own.
+#[derive(Clone, Debug)]
+pub struct Column {
+    head: String,
+    path: Template,
 }
 
 impl FromStr for Output {
@@ -31,36 +43,76 @@ impl FromStr for Output {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (form, rest) = text.split_once('=').unwrap_or((text, ""));
+        let template = |of: &str| {
+            if of.is_empty() {
+                Err("template format specified but no template given".to_owned())
+            } else {
+                Template::exact(of)
+            }
+        };
         match (form, rest) {
             ("wide", "") => Ok(Self::Wide),
             ("name", "") => Ok(Self::Name),
             ("yaml", "") => Ok(Self::Yaml),
+            ("kyaml", "") => Ok(Self::Kyaml),
             ("json", "") => Ok(Self::Json),
-            ("jsonpath" | "jsonpath-as-json", "") => Err("template format specified but no template given".to_owned()),
-            ("jsonpath", template) => template.parse().map(Self::JsonPath),
-            ("custom-columns", columns) if !columns.is_empty() => columns
+            ("jsonpath", of) => template(of).map(Self::JsonPath),
+            ("jsonpath-as-json", of) => template(of).map(Self::JsonPathAsJson),
+            ("jsonpath-file", file) => template(&read("template", file)?).map(Self::JsonPath),
+            ("custom-columns", "") => Err("custom-columns format specified but no custom columns given".to_owned()),
+            ("custom-columns", columns) => columns
                 .split(',')
                 .map(column)
                 .collect::<Result<_, _>>()
                 .map(Self::Columns),
+            ("custom-columns-file", file) => columns_of_file(&read("template", file)?).map(Self::Columns),
             _ => Err(format!(
-                "unable to match a printer suitable for the output format {text:?}, allowed formats are: custom-columns,json,jsonpath,name,wide,yaml"
+                "unable to match a printer suitable for the output format {text:?}, allowed formats are: \
+                 custom-columns,custom-columns-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,wide,yaml"
             )),
         }
     }
 }
 
-fn column(text: &str) -> Result<(String, Template), String> {
-    let (name, path) = text
+fn read(what: &str, file: &str) -> Result<String, String> {
+    if file.is_empty() {
+        return Err(format!("{what} format specified but no {what} file given"));
+    }
+    fs::read_to_string(file).map_err(|error| format!("error reading --template {file}, {error}"))
+}
+
+fn column(text: &str) -> Result<Column, String> {
+    let (head, path) = text
         .split_once(':')
-        .ok_or_else(|| format!("expected <header>:<json-path-expr> in custom-columns, got {text:?}"))?;
-    let path = path.trim_start_matches('{').trim_end_matches('}');
-    let dot = if path.starts_with('.') || path.starts_with('[') {
-        ""
-    } else {
-        "."
+        .filter(|(head, path)| !head.is_empty() && !path.is_empty())
+        .ok_or_else(|| format!("unexpected custom-columns spec: {text}, expected <header>:<json-path-expr>"))?;
+    Ok(Column {
+        head: head.to_owned(),
+        path: Template::relaxed(path)?,
+    })
+}
+
+/// A line of heads above a line of paths, both divided by blanks.
+fn columns_of_file(text: &str) -> Result<Vec<Column>, String> {
+    let mut lines = text.lines();
+    let mut words = || lines.next().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let (Some(heads), Some(paths)) = (words(), words()) else {
+        return Err("invalid template: expected a line of headers and a line of paths".to_owned());
     };
-    Ok((name.to_owned(), format!("{{{dot}{path}}}").parse()?))
+    if heads.len() != paths.len() {
+        return Err(format!(
+            "number of headers ({}) and field specifications ({}) don't match",
+            heads.len(),
+            paths.len()
+        ));
+    }
+    let column = |(head, path): (&str, &str)| {
+        Ok(Column {
+            head: head.to_owned(),
+            path: Template::relaxed(path)?,
+        })
+    };
+    heads.into_iter().zip(paths).map(column).collect()
 }
 
 impl Output {
@@ -69,22 +121,29 @@ impl Output {
     /// # Errors
     /// Those of writing.
     pub fn write(&self, out: &mut impl Write, value: &Value) -> io::Result<()> {
+        self.write_with(out, value, true)
+    }
+
+    /// The same; columns of the user's own without their heads where these aren't wanted.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn write_with(&self, out: &mut impl Write, value: &Value, with_heads: bool) -> io::Result<()> {
         match self {
             Self::Yaml => out.write_all(yaml::document(value).as_bytes()),
-            Self::Json => writeln!(out, "{}", json_text(value)),
+            Self::Kyaml => out.write_all(kyaml::document(value).as_bytes()),
+            Self::Json => writeln!(out, "{}", gojson::indented(value)),
             Self::JsonPath(template) => out.write_all(template.render(value).as_bytes()),
+            Self::JsonPathAsJson(template) => out.write_all(template.render_as_json(value).as_bytes()),
             Self::Columns(columns) => {
                 let single = [value.clone()];
                 let objects = value["items"].as_array().map_or(&single[..], Vec::as_slice);
-                let cell = |object: &Value, template: &Template| match template.render(object).as_str() {
-                    "" => "<none>".to_owned(),
-                    text => text.to_owned(),
-                };
+                let head = || columns.iter().map(|column| column.head.clone()).collect();
                 let grid = Grid {
-                    head: columns.iter().map(|(name, _)| name.clone()).collect(),
+                    head: if with_heads { head() } else { Vec::new() },
                     rows: objects
                         .iter()
-                        .map(|object| columns.iter().map(|(_, template)| cell(object, template)).collect())
+                        .map(|object| columns.iter().map(|column| cell(&column.path, object)).collect())
                         .collect(),
                 };
                 grid.write(out, &[], None)
@@ -92,6 +151,22 @@ impl Output {
             Self::Wide | Self::Name => Ok(()),
         }
     }
+}
+
+/// All that is found, `<none>` where nothing is.
+fn cell(path: &Template, object: &Value) -> String {
+    let found = path.find(object);
+    if found.is_empty() {
+        return "<none>".to_owned();
+    }
+    let texts: Vec<String> = found
+        .into_iter()
+        .map(|value| match value {
+            Value::Null => "<none>".to_owned(),
+            other => gojson::printed(other),
+        })
+        .collect();
+    texts.join(",")
 }
 
 /// Several objects as kubectl prints them.
@@ -113,16 +188,6 @@ pub fn drop_managed_fields(value: &mut Value) {
     {
         drop_managed_fields(item);
     }
-}
-
-/// JSON, indented by four.
-#[must_use]
-pub fn json_text(value: &Value) -> String {
-    let mut bytes = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
-    serde::Serialize::serialize(value, &mut serializer).expect("a vector takes everything, and keys are text");
-    String::from_utf8(bytes).expect("serde_json writes UTF-8")
 }
 
 #[cfg(test)]
@@ -148,16 +213,36 @@ mod tests {
             "{\n    \"kind\": \"Pod\",\n    \"metadata\": {\n        \"labels\": {},\n        \"name\": \"a\"\n    }\n}\n"
         );
         assert_eq!(shown("jsonpath={.metadata.name}", &value), "a");
+        assert_eq!(shown("jsonpath-as-json={.metadata.name}", &value), "[\n    \"a\"\n]\n");
         let list = list(vec![value]);
         assert_eq!(
-            shown("custom-columns=NAME:.metadata.name,NODE:.spec.nodeName", &list),
-            "NAME   NODE\na      <none>\n"
+            shown(
+                "custom-columns=NAME:.metadata.name,NODE:.spec.nodeName,ALL:metadata",
+                &list
+            ),
+            "NAME   NODE     ALL\na      <none>   map[labels:map[] name:a]\n"
         );
     }
 
     #[test]
     fn unknown_forms_are_refused() {
         assert!("xml".parse::<Output>().expect_err("unknown").contains("xml"));
-        assert!("jsonpath=".parse::<Output>().is_err());
+        for text in [
+            "jsonpath=",
+            "custom-columns=",
+            "custom-columns=A",
+            "jsonpath-file=/none",
+        ] {
+            assert!(text.parse::<Output>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn columns_can_stand_in_a_file() {
+        let columns = columns_of_file("NAME  KIND\nmetadata.name {.kind}\n").expect("good");
+        assert_eq!(columns.len(), 2);
+        assert_eq!(cell(&columns[1].path, &json!({"kind": "Pod"})), "Pod");
+        assert!(columns_of_file("NAME KIND\nmetadata.name").is_err());
+        assert!(columns_of_file("NAME").is_err());
     }
 }

@@ -104,6 +104,7 @@ impl Grid {
     /// # Errors
     /// Those of writing.
     pub fn write(&self, out: &mut impl Write, widths: &[usize], terminal_columns: Option<usize>) -> io::Result<()> {
+        // Go's tabwriter as kubectl sets it up: cells are three apart and, with that, at least six wide.
         const GAP: usize = 3;
         let own = self.widths();
         let width = |column: usize| own[column].max(widths.get(column).copied().unwrap_or(0));
@@ -133,7 +134,7 @@ impl Grid {
         for (column, cell) in cells.iter().enumerate() {
             line.push_str(cell);
             if column != last {
-                let missing = width(column).saturating_sub(cell.chars().count()) + gap;
+                let missing = (width(column) + gap).max(6).saturating_sub(cell.chars().count());
                 line.push_str(&" ".repeat(missing));
             }
         }

@@ -152,7 +152,7 @@ fn double_quoted(text: &str) -> String {
 }
 
 /// Whether a reader of YAML 1.1 or 1.2 would take the plain text for something else.
-fn looks_like_another_type(text: &str) -> bool {
+pub fn looks_like_another_type(text: &str) -> bool {
     const WORDS: [&str; 12] = [
         "y", "n", "yes", "no", "on", "off", "true", "false", "null", "~", "", ".nan",
     ];

@@ -194,13 +194,17 @@ impl Worker {
     }
 
     fn probed(&mut self, container_id: &str, verdict: Verdict) {
-        let probed = self.memory.probes.entry(container_id.to_owned()).or_default();
+        let run = self.observed.container(container_id);
+        let Some(container) = run.and_then(|run| self.pod.container(&run.name)) else {
+            // It has gone while its probe was under way.
+            return;
+        };
+        let before = self.memory.probed(container, container_id);
+        let probed = self.memory.probes.entry(container_id.to_owned()).or_insert(before);
         match verdict {
             Verdict::Started => {
                 probed.started = true;
-                let run = self.observed.container(container_id);
-                let container = run.and_then(|run| self.pod.container(&run.name));
-                probed.ready |= container.is_some_and(|container| container.readiness_probe.is_none());
+                probed.ready |= container.readiness_probe.is_none();
             }
             Verdict::Ready(ready) => probed.ready = ready,
             // It stays as ready as it was until it is ended: so does Kubernetes.

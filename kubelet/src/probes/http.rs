@@ -181,8 +181,15 @@ async fn check_health(host: &str, port: u16, service: &str) -> Result<(), String
         .map_err(|status| status.to_string())?;
     match answer.into_inner().status {
         1 => Ok(()),
-        status => Err(format!("service unhealthy (responded with status {status})")),
+        0 => Err(unhealthy("UNKNOWN")),
+        2 => Err(unhealthy("NOT_SERVING")),
+        3 => Err(unhealthy("SERVICE_UNKNOWN")),
+        other => Err(unhealthy(&other.to_string())),
     }
+}
+
+fn unhealthy(status: &str) -> String {
+    format!("service unhealthy (responded with {status:?})")
 }
 
 /// Takes any certificate: a probe asks whether the server answers, not who it is.

@@ -1,5 +1,6 @@
 //! The life of pods: init containers, restarts, probes, volumes, endings, and the words that say why.
 
+use minik_tests::probed::Probed;
 use serde_json::{Value, json};
 
 use crate::{BUSYBOX, SERVE, node, pod};
@@ -134,6 +135,42 @@ fn http_and_tcp_probes_ask_the_pod_itself() {
     }]}});
     world.apply(&pod("web", "exec httpd -f -p 80 -h /var/www", change));
     world.wait("pod/web", "condition=Ready");
+}
+
+#[test]
+fn grpc_and_https_probes_decide_on_readiness() {
+    let world = node();
+    let probed = Probed::start();
+    probed.health("app", false);
+    let change = |probe: Value| json!({"spec": {"hostNetwork": true, "containers": [{"readinessProbe": probe}]}});
+    let grpc = json!({"grpc": {"port": probed.grpc_port(), "service": "app"}, "periodSeconds": 1});
+    let https = json!({"periodSeconds": 1,
+        "httpGet": {"scheme": "HTTPS", "host": "127.0.0.1", "port": probed.https_port()}});
+    world.apply(&pod("grpc", SERVE, change(grpc)));
+    world.apply(&pod("https", SERVE, change(https)));
+    for pod in ["pod/grpc", "pod/https"] {
+        world.wait(pod, "jsonpath={.status.phase}=Running");
+        world.wait(pod, "jsonpath={.status.conditions[?(@.type=='Ready')].status}=False");
+    }
+    // The watch begins with the events that are there, and waits for the first otherwise.
+    let unhealthy = |pod: &str| {
+        let about = format!("involvedObject.name={pod},reason=Unhealthy");
+        let events = ["get", "events", "--no-headers", "-w", "--field-selector", &about];
+        world.minikctl(events).start().line()
+    };
+    let (https, grpc) = (unhealthy("https"), unhealthy("grpc"));
+    assert!(https.contains("503"), "{https}");
+    assert!(grpc.contains("NOT_SERVING"), "{grpc}");
+    // Without a startup probe it has started, however unready it is.
+    assert_eq!(
+        world.value("pod/grpc", "{.status.containerStatuses[0].started}"),
+        "true"
+    );
+    probed.health("app", true);
+    probed.page();
+    for pod in ["pod/grpc", "pod/https"] {
+        world.wait(pod, "condition=Ready");
+    }
 }
 
 #[test]

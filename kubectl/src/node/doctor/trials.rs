@@ -1,13 +1,14 @@
 //! Does what a pod will need, in namespaces of a thread's own: they and all that was made in them end with the thread.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use minik_runtime::network::{Network, NetworkPlan};
 use nix::mount::{MsFlags, mount};
-use nix::sched::unshare;
+use nix::sched::{CloneFlags, unshare};
 
 use super::facts::{Facts, Trial};
 use super::gather::{existing, namespace_names};
@@ -23,23 +24,30 @@ pub(super) fn run(instance: &Instance, facts: &mut Facts) {
         interface_prefix: instance.interface_prefix.clone(),
         table: "minik-doctor".to_owned(),
     };
-    let outcome = thread::scope(|scope| {
-        let trial = thread::Builder::new()
-            .name("doctor".to_owned())
-            .spawn_scoped(scope, || in_namespaces(&directory, &plan));
-        trial.map(thread::ScopedJoinHandle::join)
-    });
-    match outcome {
-        Ok(Ok(outcome)) => {
+    match in_a_thread(|| in_namespaces(&directory)) {
+        Ok(outcome) => {
             facts.namespaces = outcome.namespaces;
             facts.mount = outcome.mount;
             facts.overlay = outcome.overlay;
-            facts.veth = outcome.veth;
-            facts.nat = outcome.nat;
         }
-        Ok(Err(_)) => facts.mount = Some(Err("the trial ended unexpectedly".to_owned())),
-        Err(error) => facts.mount = Some(Err(format!("no thread for the trial: {error}"))),
+        Err(reason) => facts.mount = Some(Err(reason)),
     }
+    if let Some(Some(Ok(()))) = facts.namespaces.get("net") {
+        let network = in_a_thread(|| pod_network(&plan, &mut facts.nat));
+        facts.veth = Some(network.and_then(|trial| trial));
+    }
+}
+
+/// Runs a trial in a thread that ends with it. The one of the network has its own, since a thread that has left its process
+/// namespace can't start another (clone(2), EINVAL), as [`Network::attach`] does.
+fn in_a_thread<T: Send>(trial: impl FnOnce() -> T + Send) -> Result<T, String> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new()
+            .name("doctor".to_owned())
+            .spawn_scoped(scope, trial);
+        let thread = thread.map_err(|error| format!("no thread for the trial: {error}"))?;
+        thread.join().map_err(|_| "the trial ended unexpectedly".to_owned())
+    })
 }
 
 #[derive(Default)]
@@ -47,20 +55,16 @@ struct Outcome {
     namespaces: std::collections::BTreeMap<&'static str, Trial>,
     mount: Trial,
     overlay: Trial,
-    veth: Trial,
-    nat: Trial,
 }
 
-fn in_namespaces(directory: &Path, plan: &NetworkPlan) -> Outcome {
+fn in_namespaces(directory: &Path) -> Outcome {
     let mut outcome = Outcome::default();
     for (name, flag) in namespace_names() {
         outcome
             .namespaces
             .insert(name, Some(unshare(flag).map_err(|errno| errno.to_string())));
     }
-    let entered = |name: &str| matches!(outcome.namespaces.get(name), Some(Some(Ok(()))));
-    let (mounts, network) = (entered("mnt"), entered("net"));
-    if mounts {
+    if let Some(Some(Ok(()))) = outcome.namespaces.get("mnt") {
         // Or the trial's mounts would show up in the machine's own namespace.
         let private = mount(
             None::<&str>,
@@ -73,10 +77,6 @@ fn in_namespaces(directory: &Path, plan: &NetworkPlan) -> Outcome {
     }
     if matches!(outcome.mount, Some(Ok(()))) {
         outcome.overlay = Some(overlay(directory));
-    }
-    if network {
-        outcome.veth = Some(veth());
-        outcome.nat = Some(nat(plan));
     }
     outcome
 }
@@ -109,30 +109,20 @@ fn overlay(directory: &Path) -> Result<(), String> {
     written.and(unmounted.map_err(|errno| format!("unmount: {errno}")))
 }
 
-/// Makes a pair in this thread's network namespace.
-fn veth() -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    runtime.block_on(async {
-        let (connection, handle, _) = rtnetlink::new_connection().map_err(|error| error.to_string())?;
-        let connection = tokio::spawn(connection);
-        let pair = rtnetlink::LinkVeth::new("doctor0", "doctor1").build();
-        let made = handle
-            .link()
-            .add(pair)
-            .execute()
-            .await
-            .map_err(|error| error.to_string());
-        connection.abort();
-        made
-    })
-}
-
-/// Sets up in this thread's network namespace what the runtime will set up in the machine's.
-fn nat(plan: &NetworkPlan) -> Result<(), String> {
+/// Sets up what the runtime will set up: a cable from a node to a pod, and NAT on the node's end, in two network namespaces of
+/// this thread's own.
+fn pod_network(plan: &NetworkPlan, nat: &mut Trial) -> Result<(), String> {
+    let leave = || unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| format!("a network namespace: {errno}"));
+    leave()?;
+    let pod = File::open("/proc/thread-self/ns/net").map_err(|error| error.to_string())?;
+    leave()?;
     let scratch = Scratch::new(&std::env::temp_dir()).map_err(|error| error.to_string())?;
     let network = Network::open(plan.clone(), &scratch.0.join("network.json")).map_err(|error| chain(&error))?;
-    network.masquerade().map_err(|error| chain(error))
+    *nat = Some(network.masquerade().map_err(|error| chain(error)));
+    let address = network.allocate().map_err(|error| chain(&error))?;
+    let pod = PathBuf::from(format!("/proc/self/fd/{}", pod.as_raw_fd()));
+    let attached = network.attach(&network.interface("doctor"), address, &pod);
+    attached.map_err(|error| chain(&error))
 }
 
 /// Makes and removes a cgroup in each hierarchy.

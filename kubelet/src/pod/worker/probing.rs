@@ -61,7 +61,7 @@ impl Worker {
     }
 }
 
-/// What an earlier kubelet had found out about this very run.
+/// What an earlier kubelet had found out about this very run, if it has seen it run at all.
 fn remembered(pod: &Pod, container_id: &str) -> Option<Probed> {
     let statuses = pod
         .status
@@ -73,6 +73,7 @@ fn remembered(pod: &Pod, container_id: &str) -> Option<Probed> {
         let id = status.container_id.as_deref().unwrap_or_default();
         id.rsplit("://").next() == Some(container_id)
     })?;
+    known.state.as_ref()?.running.as_ref()?;
     Some(Probed {
         started: known.started == Some(true),
         ready: known.ready,

@@ -1,20 +1,30 @@
 //! The connection to an API server, as the kubeconfig names it: any Kubernetes, not only ours.
 //!
 //! Verbs ask it for paths and get JSON back. Every request carries the same trace's context, so that `apply` and the process
-//! it starts end up in one trace. Warnings that the server sends along go to stderr, once each.
+//! it starts end up in one trace. Warnings that the server sends along go to stderr, once each. A server that is too busy
+//! and says when to come back (`Retry-After`) is asked again.
+//!
+//! ```text
+//!   flags ─┐
+//!   kubeconfig ─> config ─> transport (TCP, TLS, credentials) ─> wire (-v) ─> Session
+//! ```
 
-use std::cell::RefCell;
+mod config;
+mod flags;
+mod transport;
+pub mod wire;
+
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::env;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::{AsyncBufReadExt as _, Stream, StreamExt as _, TryStreamExt as _};
 use http::{Method, Request};
 use kube::client::Body;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use minik_api::trace::{self, Traceparent};
 use serde_json::Value;
 
@@ -22,9 +32,25 @@ use crate::cli::Global;
 use crate::failure::Failure;
 use crate::resources::{Resource, Resources, UnknownResource};
 
+pub use config::{context, kubeconfig_path};
+pub use flags::ConnectionFlags;
+
 /// Asks for objects as the server prints them.
 pub const AS_TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 const JSON: &str = "application/json";
+/// How often a request is repeated that the server puts off (client-go's number).
+const MOST_RETRIES: u32 = 10;
+/// The longest that a server may put a request off.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// How many warnings servers have sent in this process.
+static WARNINGS: AtomicUsize = AtomicUsize::new(0);
+
+/// How many warnings servers have sent.
+#[must_use]
+pub fn warnings() -> usize {
+    WARNINGS.load(Ordering::Relaxed)
+}
 
 /// A connection and where on it the user works.
 pub struct Session {
@@ -36,8 +62,11 @@ pub struct Session {
     pub namespace_is_explicit: bool,
     /// The server's URL without its path.
     pub server: String,
+    /// Where answers about kinds are kept, if the user said so.
+    pub cache_dir: Option<PathBuf>,
     trace: Traceparent,
     verbosity: u8,
+    timeout: Option<Duration>,
     resources: RefCell<Option<Rc<Resources>>>,
     warned: RefCell<BTreeSet<String>>,
 }
@@ -51,24 +80,18 @@ impl Session {
         // Fails only when a provider is there already, which is what is wanted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let bad = |problem: String| Failure::Kubeconfig { problem };
-        let kubeconfig = read_kubeconfig(global)?;
-        let context = context(global);
-        has_context(&kubeconfig, context.as_deref()).map_err(bad)?;
-        let options = KubeConfigOptions {
-            context,
-            ..KubeConfigOptions::default()
-        };
-        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-            .await
-            .map_err(|error| bad(error.to_string()))?;
-        // Watches and `logs -f` are silent for as long as nothing happens.
-        config.read_timeout = None;
+        let config = config::load(global).await?;
+        if global.verbosity >= 6
+            && let Some(path) = kubeconfig_path(global)
+        {
+            wire::say(&format!("Config loaded from file:  {}", path.display()));
+        }
         let namespace = global
             .namespace
             .clone()
             .unwrap_or_else(|| config.default_namespace.clone());
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let kube = kube::Client::try_from(config).map_err(|error| bad(error.to_string()))?;
+        let kube = transport::open(&config, global.verbosity).map_err(|error| bad(error.to_string()))?;
         Ok(Self {
             kube,
             namespace,
@@ -76,6 +99,8 @@ impl Session {
             server,
             trace: Traceparent::new(),
             verbosity: global.verbosity,
+            timeout: global.connection.request_timeout.filter(|timeout| !timeout.is_zero()),
+            cache_dir: global.connection.cache_dir.clone(),
             resources: RefCell::default(),
             warned: RefCell::default(),
         })
@@ -95,6 +120,26 @@ impl Session {
     /// As [`Session::get`].
     pub async fn get_as(&self, path: &str, accept: &str) -> Result<Value, Failure> {
         self.exchange(Method::GET, path, accept, None).await
+    }
+
+    /// GETs a path and gives the answer as it came.
+    ///
+    /// # Errors
+    /// As [`Session::get`].
+    pub async fn raw(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let request = self.request(Method::GET, path, "application/json, */*");
+        let request = request
+            .body(Body::empty())
+            .map_err(|error| self.unreadable(path, error))?;
+        let failed = |error| Failure::from_kube(error, &self.server_address());
+        let answer = self.kube.send(request).await.map_err(failed)?;
+        let status = answer.status();
+        let bytes = answer.into_body().collect_bytes().await.map_err(failed)?;
+        if status.is_success() {
+            Ok(bytes.to_vec())
+        } else {
+            Err(Failure::Api(Box::new(status_of(status, &bytes))))
+        }
     }
 
     /// Sends a body with its content type.
@@ -119,8 +164,11 @@ impl Session {
             .request(Method::GET, path, accept)
             .body(Vec::new())
             .map_err(|error| self.unreadable(path, error))?;
-        let answer = self.kube.request_stream(request).await;
-        let lines = answer.map_err(|error| Failure::from_kube(error, &server))?.lines();
+        let answer = self.in_time(async {
+            let answer = self.kube.request_stream(request).await;
+            answer.map_err(|error| Failure::from_kube(error, &server))
+        });
+        let lines = answer.await?.lines();
         let path = path.to_owned();
         Ok(lines
             .map_err(|error| Failure::Unreachable {
@@ -204,6 +252,22 @@ impl Session {
             .header(trace::HEADER, self.trace.child().to_string())
     }
 
+    /// A request whose answer comes as a stream of text: a container's log.
+    ///
+    /// # Errors
+    /// As [`Session::get`].
+    pub async fn stream(&self, path: &str) -> Result<impl futures::AsyncBufRead + use<>, Failure> {
+        let request = self
+            .request(Method::GET, path, "*/*")
+            .body(Vec::new())
+            .map_err(|error| self.unreadable(path, error))?;
+        self.in_time(async {
+            let answer = self.kube.request_stream(request).await;
+            answer.map_err(|error| Failure::from_kube(error, &self.server_address()))
+        })
+        .await
+    }
+
     async fn exchange(
         &self,
         method: Method,
@@ -211,32 +275,24 @@ impl Session {
         accept: &str,
         body: Option<(&str, String)>,
     ) -> Result<Value, Failure> {
-        let mut builder = self.request(method.clone(), path, accept);
-        let body = match body {
-            Some((kind, text)) => {
-                builder = builder.header(http::header::CONTENT_TYPE, kind);
-                Body::from(text.into_bytes())
+        let said = body.as_ref().map(|(_, text)| text.as_bytes()).unwrap_or_default();
+        wire::show_body(self.verbosity, "Request Body", said);
+        let retries = Cell::new(0);
+        let (status, bytes) = loop {
+            let answer = self.in_time(self.ask(&method, path, accept, body.as_ref())).await?;
+            match answer {
+                Answer::Later(delay) if retries.get() < MOST_RETRIES => {
+                    retries.set(retries.get() + 1);
+                    tokio::time::sleep(delay).await;
+                }
+                Answer::Later(_) => {
+                    let status = kube::core::Status::failure("the server is too busy", "TooManyRequests");
+                    return Err(Failure::Api(Box::new(status)));
+                }
+                Answer::Now(status, bytes) => break (status, bytes),
             }
-            None => Body::empty(),
         };
-        let request = builder.body(body).map_err(|error| self.unreadable(path, error))?;
-        let started = Instant::now();
-        let answer = self.kube.send(request).await;
-        let answer = answer.map_err(|error| Failure::from_kube(error, &self.server_address()))?;
-        let status = answer.status();
-        if self.verbosity >= 6 {
-            let took = started.elapsed().as_secs_f64() * 1000.0;
-            self.say(&format!(
-                "{method} {}{path} {status} in {took:.1} milliseconds",
-                self.server
-            ));
-        }
-        self.show_warnings(answer.headers());
-        let bytes = answer
-            .into_body()
-            .collect_bytes()
-            .await
-            .map_err(|error| Failure::from_kube(error, &self.server_address()))?;
+        wire::show_body(self.verbosity, "Response Body", &bytes);
         if !status.is_success() {
             return Err(Failure::Api(Box::new(status_of(status, &bytes))));
         }
@@ -246,12 +302,56 @@ impl Session {
         serde_json::from_slice(&bytes).map_err(|error| self.unreadable(path, error))
     }
 
+    async fn ask(
+        &self,
+        method: &Method,
+        path: &str,
+        accept: &str,
+        body: Option<&(&str, String)>,
+    ) -> Result<Answer, Failure> {
+        let mut builder = self.request(method.clone(), path, accept);
+        let body = match body {
+            Some((kind, text)) => {
+                builder = builder.header(http::header::CONTENT_TYPE, *kind);
+                Body::from(text.clone().into_bytes())
+            }
+            None => Body::empty(),
+        };
+        let request = builder.body(body).map_err(|error| self.unreadable(path, error))?;
+        let answer = self.kube.send(request).await;
+        let answer = answer.map_err(|error| Failure::from_kube(error, &self.server_address()))?;
+        let status = answer.status();
+        if let Some(delay) = put_off(status, answer.headers()) {
+            return Ok(Answer::Later(delay));
+        }
+        self.show_warnings(answer.headers());
+        let bytes = answer
+            .into_body()
+            .collect_bytes()
+            .await
+            .map_err(|error| Failure::from_kube(error, &self.server_address()))?;
+        Ok(Answer::Now(status, bytes))
+    }
+
+    /// What takes longer than `--request-timeout` allows is given up.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let Some(timeout) = self.timeout else {
+            return work.await;
+        };
+        tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| {
+            Err(Failure::Unreachable {
+                problem: "context deadline exceeded (the request took longer than --request-timeout)".to_owned(),
+            })
+        })
+    }
+
     fn show_warnings(&self, headers: &http::HeaderMap) {
         for warning in headers.get_all(http::header::WARNING) {
             let Some(text) = warning.to_str().ok().and_then(warning_text) else {
                 continue;
             };
             if self.warned.borrow_mut().insert(text.clone()) {
+                WARNINGS.fetch_add(1, Ordering::Relaxed);
                 self.say(&format!("Warning: {text}"));
             }
         }
@@ -294,97 +394,26 @@ fn warning_text(header: &str) -> Option<String> {
     Some(text.replace("\\\"", "\"").replace("\\\\", "\\"))
 }
 
-/// The context to use: the named one, else the named instance's, else the kubeconfig's current one.
-pub fn context(global: &Global) -> Option<String> {
-    let of_instance = || {
-        global.instance.as_deref().map(|name| match name {
-            "default" => "minik".to_owned(),
-            other => format!("minik-{other}"),
-        })
-    };
-    global.context.clone().or_else(of_instance)
+/// What came back.
+enum Answer {
+    /// The answer itself.
+    Now(http::StatusCode, bytes::Bytes),
+    /// The server asks for the same request again after a while.
+    Later(Duration),
 }
 
-/// The kubeconfig that this user's commands read and change: `--kubeconfig`, the first of $KUBECONFIG, ~/.kube/config. Under
-/// sudo it is the invoking user's, unless root has one.
-pub fn kubeconfig_path(global: &Global) -> Option<PathBuf> {
-    if let Some(path) = &global.kubeconfig {
-        return Some(path.clone());
+/// How long the server asks to wait, where it does (RFC 9110, section 10.2.3, in seconds). Pure.
+fn put_off(status: http::StatusCode, headers: &http::HeaderMap) -> Option<Duration> {
+    if status != http::StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
+        return None;
     }
-    if let Some(list) = env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
-        return env::split_paths(&list).next();
-    }
-    let below = |home: PathBuf| home.join(".kube/config");
-    let own = env::var_os("HOME").map(PathBuf::from).map(below);
-    if own.as_ref().is_some_and(|path| path.exists()) {
-        return own;
-    }
-    let invoking = env::var("SUDO_USER")
-        .ok()
-        .and_then(|name| nix::unistd::User::from_name(&name).ok().flatten())
-        .map(|user| below(user.dir));
-    invoking.or(own)
-}
-
-fn read_kubeconfig(global: &Global) -> Result<Kubeconfig, Failure> {
-    let bad = |problem: String| Failure::Kubeconfig { problem };
-    let several = global.kubeconfig.is_none()
-        && env::var_os("KUBECONFIG").is_some_and(|list| env::split_paths(&list).count() > 1);
-    if several {
-        return Kubeconfig::from_env()
-            .map_err(|error| bad(error.to_string()))?
-            .ok_or_else(|| bad("KUBECONFIG names no file".to_owned()));
-    }
-    let path = kubeconfig_path(global).ok_or_else(|| bad("no kubeconfig: HOME is not set".to_owned()))?;
-    if !path.exists() {
-        return Err(bad(format!("there is no kubeconfig at {}", path.display())));
-    }
-    Kubeconfig::read_from(&path).map_err(|error| bad(format!("{}: {error}", path.display())))
-}
-
-/// Whether the wanted context is there, or the current one when none is wanted; says which ones are, otherwise. Pure.
-fn has_context(kubeconfig: &Kubeconfig, wanted: Option<&str>) -> Result<(), String> {
-    let names: Vec<&str> = kubeconfig
-        .contexts
-        .iter()
-        .map(|context| context.name.as_str())
-        .collect();
-    let there = match names.as_slice() {
-        [] => "it has none".to_owned(),
-        names => format!("it has {}", names.join(", ")),
-    };
-    let current = kubeconfig.current_context.as_deref().filter(|name| !name.is_empty());
-    match wanted.or(current) {
-        Some(name) if names.contains(&name) => Ok(()),
-        Some(name) => Err(format!("context {name:?} does not exist in the kubeconfig: {there}")),
-        None => Err(format!(
-            "the kubeconfig has no current context: {there}; `minikctl config use-context NAME` chooses one"
-        )),
-    }
+    let seconds = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_DELAY))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_context_that_is_not_there_is_told_with_those_that_are() {
-        let config = |current: &str, names: &[&str]| -> Kubeconfig {
-            let contexts: Vec<Value> = names
-                .iter()
-                .map(|name| serde_json::json!({"name": name, "context": {"cluster": "c", "user": "u"}}))
-                .collect();
-            serde_json::from_value(serde_json::json!({"current-context": current, "contexts": contexts}))
-                .expect("a kubeconfig")
-        };
-        let two = config("a", &["a", "b"]);
-        assert_eq!(has_context(&two, None), Ok(()));
-        assert_eq!(has_context(&two, Some("b")), Ok(()));
-        let missing = has_context(&two, Some("c")).expect_err("not there");
-        assert_eq!(missing, "context \"c\" does not exist in the kubeconfig: it has a, b");
-        let none = has_context(&config("", &[]), None).expect_err("not there");
-        assert!(none.contains("no current context: it has none"), "{none}");
-    }
 
     #[test]
     fn warnings_are_unquoted() {
@@ -401,17 +430,18 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_has_its_own_context() {
-        let of = |context: Option<&str>, instance: Option<&str>| {
-            super::context(&Global {
-                context: context.map(str::to_owned),
-                instance: instance.map(str::to_owned),
-                ..Global::default()
-            })
-        };
-        assert_eq!(of(None, None), None);
-        assert_eq!(of(None, Some("default")).as_deref(), Some("minik"));
-        assert_eq!(of(None, Some("two")).as_deref(), Some("minik-two"));
-        assert_eq!(of(Some("kind"), Some("two")).as_deref(), Some("kind"));
+    fn a_busy_server_says_when_to_come_back() {
+        let mut headers = http::HeaderMap::new();
+        assert_eq!(put_off(http::StatusCode::TOO_MANY_REQUESTS, &headers), None);
+        headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("2"));
+        let of = |code: u16| put_off(http::StatusCode::from_u16(code).expect("a code"), &headers);
+        assert_eq!(of(429), Some(Duration::from_secs(2)));
+        assert_eq!(of(503), Some(Duration::from_secs(2)));
+        assert_eq!(of(404), None);
+        headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("999999"));
+        assert_eq!(
+            put_off(http::StatusCode::SERVICE_UNAVAILABLE, &headers),
+            Some(LONGEST_DELAY)
+        );
     }
 }

@@ -1,19 +1,22 @@
 //! `get`: objects as the server's tables, or whole; once, or as they change.
 
+mod follow;
+mod sort;
+
 use std::io::{self, IsTerminal as _, Write};
 
 use clap::Args;
-use futures::StreamExt as _;
 use serde_json::Value;
 
 use crate::cli::Global;
 use crate::client::{AS_TABLE, Session};
-use crate::commands::target::{self, Selectors, Target};
-use crate::failure::{Failure, Several};
+use crate::commands::objects::{finish, items, place};
+use crate::commands::target::{self, Selectors, Target, query};
+use crate::failure::Failure;
 use crate::manifest;
-use crate::print::jsonpath::Template;
 use crate::print::output::{self, Output};
 use crate::print::table::{Grid, Layout};
+use sort::Sorting;
 
 /// Arguments of `get`.
 #[derive(Args, Debug)]
@@ -33,7 +36,8 @@ pub struct Get {
     /// Read folders with what is below them.
     #[arg(short = 'R', long)]
     recursive: bool,
-    /// How to show them: wide, name, yaml, json, jsonpath=TEMPLATE, custom-columns=NAME:PATH,...
+    /// How to show them: wide, name, yaml, kyaml, json, jsonpath=TEMPLATE, jsonpath-as-json=TEMPLATE, jsonpath-file=FILE,
+    /// custom-columns=NAME:PATH,..., custom-columns-file=FILE.
     #[arg(short, long)]
     output: Option<Output>,
     /// Go on showing what changes.
@@ -54,6 +58,15 @@ pub struct Get {
     /// Only objects with these fields: status.phase=Running.
     #[arg(long, value_name = "SELECTOR")]
     field_selector: Option<String>,
+    /// Show the kind before each name.
+    #[arg(long)]
+    show_kind: bool,
+    /// Show a part of the object that has a path of its own: status, scale, resize.
+    #[arg(long, value_name = "NAME")]
+    subresource: Option<String>,
+    /// Show what the server answers at a path: /healthz.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["what", "filename"])]
+    raw: Option<String>,
     /// Show the labels in a column.
     #[arg(long)]
     show_labels: bool,
@@ -62,7 +75,7 @@ pub struct Get {
     label_columns: Vec<String>,
     /// Sort by a field: .metadata.creationTimestamp.
     #[arg(long, value_name = "JSONPATH")]
-    sort_by: Option<Template>,
+    sort_by: Option<Sorting>,
     /// Rows only.
     #[arg(long)]
     no_headers: bool,
@@ -80,15 +93,27 @@ pub struct Get {
 impl Get {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         let session = Session::open(global).await?;
+        if let Some(path) = &self.raw {
+            let text = session.raw(path).await?;
+            anstream::stdout().write_all(&text)?;
+            return Ok(());
+        }
         let targets = self.targets(&session).await?;
         if targets.is_empty() {
             anyhow::bail!(
                 "Required resource not specified: say what to get, such as `minikctl get pods`. `minikctl api-resources` lists the kinds."
             );
         }
+        if self.all_namespaces && targets.iter().any(|target| !target.names.is_empty()) && self.filename.is_empty() {
+            anyhow::bail!("a resource cannot be retrieved by name across all namespaces");
+        }
+        let selects = self.selector.is_some() || self.field_selector.is_some();
+        if selects && targets.iter().any(|target| !target.names.is_empty()) {
+            anyhow::bail!("name cannot be provided when a selector is specified");
+        }
         if self.watch || self.watch_only {
             let [target] = targets.as_slice() else {
-                anyhow::bail!("you may only specify a single resource type with --watch");
+                anyhow::bail!("you may only specify a single resource type");
             };
             return self.follow(&session, target).await;
         }
@@ -105,10 +130,11 @@ impl Get {
         let mut targets = Vec::new();
         for document in manifest::read(&self.filename, self.recursive).await {
             let mut document = document?;
-            let resource = super::apply::place(session, &mut document).await?;
+            let resource = place(session, &mut document).await?;
             targets.push(Target {
                 resource,
                 names: vec![document.text("/metadata/name").to_owned()],
+                namespace: Some(document.text("/metadata/namespace").to_owned()),
             });
         }
         Ok(targets)
@@ -128,7 +154,7 @@ impl Get {
             show_labels: self.show_labels,
             label_columns: self.label_columns.clone(),
             no_headers: self.no_headers,
-            name_prefix: if several {
+            name_prefix: if several || self.show_kind {
                 target.resource.named("")
             } else {
                 String::new()
@@ -139,17 +165,18 @@ impl Get {
     async fn tables(&self, session: &Session, targets: &[Target]) -> anyhow::Result<()> {
         let mut out = anstream::stdout().lock();
         let (mut errors, mut shown) = (Vec::new(), 0);
+        let several = targets.iter().any(|target| target.resource != targets[0].resource);
         for target in targets {
             let (tables, failures) = self.ask(session, target, AS_TABLE).await;
             errors.extend(failures);
-            let Some(table) = one_table(tables) else { continue };
+            let Some(mut table) = one_table(tables) else { continue };
+            if let (Some(sorting), Some(rows)) = (&self.sort_by, table["rows"].as_array_mut()) {
+                sorting.sort(rows, |row| &row["object"])?;
+            }
             let columns = table["columnDefinitions"].as_array().cloned().unwrap_or_default();
-            let mut grid = Grid::of(&table, &columns, &self.layout(target, targets.len() > 1));
+            let grid = Grid::of(&table, &columns, &self.layout(target, several));
             if grid.rows.is_empty() {
                 continue;
-            }
-            if let Some(template) = &self.sort_by {
-                sort(&mut grid, &table, template);
             }
             if shown > 0 {
                 writeln!(out)?;
@@ -170,28 +197,30 @@ impl Get {
         for target in targets {
             let (answers, failures) = self.ask(session, target, "application/json").await;
             errors.extend(failures);
-            for answer in answers {
-                objects.extend(items(answer, target));
-            }
+            let found = answers.into_iter().flat_map(|answer| items(answer, &target.resource));
+            objects.extend(found.map(|object| (&target.resource, object)));
         }
-        if let Some(template) = &self.sort_by {
-            objects.sort_by(|a, b| order(&key(a, template), &key(b, template)));
+        if let Some(sorting) = &self.sort_by {
+            sorting.sort(&mut objects, |(_, object)| object)?;
         }
         let mut out = anstream::stdout().lock();
         if matches!(output, Output::Name) {
-            for object in &objects {
-                let of = |target: &&Target| target.resource.kind == object["kind"].as_str().unwrap_or_default();
+            for (resource, object) in &objects {
                 let name = object["metadata"]["name"].as_str().unwrap_or_default();
-                if let Some(target) = targets.iter().find(of) {
-                    writeln!(out, "{}", target.resource.named(name))?;
-                }
+                writeln!(out, "{}", resource.named(name))?;
             }
             return finish(errors);
         }
+        let mut objects: Vec<Value> = objects.into_iter().map(|(_, object)| object).collect();
         let single = targets.len() == 1 && targets[0].names.len() == 1;
         let mut shown = match (single, objects.pop()) {
             (true, None) => return finish(errors),
             (true, Some(object)) => object,
+            // What was asked for by name and is not there: the errors say all.
+            (false, None) if !errors.is_empty() => return finish(errors),
+            (false, None) if self.ignore_not_found && targets.iter().all(|target| !target.names.is_empty()) => {
+                return Ok(());
+            }
             (false, last) => {
                 objects.extend(last);
                 output::list(objects)
@@ -200,7 +229,8 @@ impl Get {
         if !self.show_managed_fields {
             output::drop_managed_fields(&mut shown);
         }
-        output.write(&mut out, &shown)?;
+        output.write_with(&mut out, &shown, !self.no_headers)?;
+        out.flush()?;
         finish(errors)
     }
 
@@ -216,8 +246,10 @@ impl Get {
             }
         };
         for name in &target.names {
-            let path = target.resource.object(&session.namespace, name);
-            answers.extend(take(session.get_as(&path, accept).await));
+            let namespace = target.namespace.as_deref().unwrap_or(&session.namespace);
+            let path = self.below(target.resource.object(namespace, name));
+            let whole = query(&self.whole_rows());
+            answers.extend(take(session.get_as(&format!("{path}{whole}"), accept).await));
         }
         if target.names.is_empty() {
             let collection = target.resource.collection(self.namespace(session));
@@ -229,6 +261,7 @@ impl Get {
                 } else {
                     vec![("limit", limit.as_str())]
                 };
+                page.extend(self.whole_rows());
                 if !next.is_empty() {
                     page.push(("continue", &next));
                 }
@@ -246,6 +279,23 @@ impl Get {
         (answers, errors)
     }
 
+    /// Sorting rows by what is in their objects needs the objects, which the server leaves out otherwise.
+    fn whole_rows(&self) -> Vec<(&'static str, &'static str)> {
+        let sorts_rows = self.sort_by.is_some() && matches!(self.output, None | Some(Output::Wide));
+        if sorts_rows {
+            vec![("includeObject", "Object")]
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn below(&self, path: String) -> String {
+        match &self.subresource {
+            Some(subresource) => format!("{path}/{subresource}"),
+            None => path,
+        }
+    }
+
     fn namespace<'s>(&self, session: &'s Session) -> Option<&'s str> {
         (!self.all_namespaces).then_some(session.namespace.as_str())
     }
@@ -259,119 +309,6 @@ impl Get {
             Some(namespace) => writeln!(stderr, "No resources found in {namespace} namespace."),
             None => writeln!(stderr, "No resources found"),
         }
-    }
-
-    /// Shows what is there, then each change until the user has enough.
-    async fn follow(&self, session: &Session, target: &Target) -> anyhow::Result<()> {
-        let as_table = matches!(self.output, None | Some(Output::Wide));
-        let accept = if as_table { AS_TABLE } else { "application/json" };
-        let mut selectors = self.selectors();
-        match target.names.as_slice() {
-            [] => {}
-            [name] => selectors.fields = Some(format!("metadata.name={name}")),
-            _ => anyhow::bail!("you may only specify a single resource name with --watch"),
-        }
-        let collection = target.resource.collection(self.namespace(session));
-        let list = session
-            .get_as(&format!("{collection}{}", selectors.query(&[])), accept)
-            .await?;
-        let mut version = list["metadata"]["resourceVersion"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        let mut screen = Screen {
-            get: self,
-            layout: self.layout(target, false),
-            columns: Vec::new(),
-            widths: Vec::new(),
-        };
-        if !self.watch_only {
-            if let [name] = target.names.as_slice()
-                && is_empty(&list)
-            {
-                // Asked by its name, an object that is not there is an error.
-                session.get(&target.resource.object(&session.namespace, name)).await?;
-            }
-            screen.show(&list, target, "ADDED")?;
-        }
-        loop {
-            let query = selectors.query(&[("watch", "true"), ("resourceVersion", &version)]);
-            let mut events = Box::pin(session.follow(&format!("{collection}{query}"), accept).await?);
-            while let Some(event) = events.next().await {
-                let event = event?;
-                let object = &event["object"];
-                if event["type"] == "ERROR" {
-                    let status = serde_json::from_value(object.clone()).unwrap_or_default();
-                    return Err(Failure::Api(Box::new(status)).into());
-                }
-                if let Some(newer) = version_of(object) {
-                    version = newer;
-                }
-                if event["type"] != "BOOKMARK" {
-                    screen.show(object, target, event["type"].as_str().unwrap_or_default())?;
-                }
-            }
-        }
-    }
-}
-
-/// What a watch has shown so far, so that what follows stands below it.
-struct Screen<'a> {
-    get: &'a Get,
-    layout: Layout,
-    columns: Vec<Value>,
-    widths: Vec<usize>,
-}
-
-impl Screen<'_> {
-    fn show(&mut self, object: &Value, target: &Target, event: &str) -> anyhow::Result<()> {
-        let mut out = anstream::stdout().lock();
-        match &self.get.output {
-            None | Some(Output::Wide) => {
-                if let Some(columns) = object["columnDefinitions"]
-                    .as_array()
-                    .filter(|columns| !columns.is_empty())
-                {
-                    self.columns.clone_from(columns);
-                }
-                let mut grid = Grid::of(object, &self.columns, &self.layout);
-                if self.get.output_watch_events {
-                    grid.rows.iter_mut().for_each(|row| row.insert(0, event.to_owned()));
-                    if !grid.head.is_empty() {
-                        grid.head.insert(0, "EVENT".to_owned());
-                    }
-                }
-                if grid.rows.is_empty() {
-                    return Ok(());
-                }
-                grid.write(&mut out, &self.widths, terminal_columns())?;
-                for (column, width) in grid.widths().into_iter().enumerate() {
-                    match self.widths.get_mut(column) {
-                        Some(known) => *known = width.max(*known),
-                        None => self.widths.push(width),
-                    }
-                }
-                self.layout.no_headers = true;
-            }
-            Some(output) => {
-                for mut object in items(object.clone(), target) {
-                    if !self.get.show_managed_fields {
-                        output::drop_managed_fields(&mut object);
-                    }
-                    if matches!(output, Output::Name) {
-                        let name = object["metadata"]["name"].as_str().unwrap_or_default();
-                        writeln!(out, "{}", target.resource.named(name))?;
-                        continue;
-                    }
-                    if matches!(output, Output::Yaml) {
-                        writeln!(out, "---")?;
-                    }
-                    output.write(&mut out, &object)?;
-                }
-            }
-        }
-        out.flush()?;
-        Ok(())
     }
 }
 
@@ -388,77 +325,10 @@ fn one_table(tables: Vec<Value>) -> Option<Value> {
     Some(first)
 }
 
-/// The objects of an answer, each with its kind, which lists leave out.
-fn items(answer: Value, target: &Target) -> Vec<Value> {
-    let Value::Object(mut map) = answer else {
-        return Vec::new();
-    };
-    let Some(Value::Array(mut items)) = map.remove("items") else {
-        return vec![Value::Object(map)];
-    };
-    for item in &mut items {
-        item["apiVersion"] = Value::from(target.resource.api_version());
-        item["kind"] = Value::from(target.resource.kind.as_str());
-    }
-    items
-}
-
-fn is_empty(list: &Value) -> bool {
-    ["rows", "items"]
-        .iter()
-        .all(|field| list[*field].as_array().is_none_or(Vec::is_empty))
-}
-
-/// The version of a watched object, or of the row of a table.
-fn version_of(object: &Value) -> Option<String> {
-    let of = |object: &Value| {
-        object["metadata"]["resourceVersion"]
-            .as_str()
-            .filter(|v| !v.is_empty())
-            .map(str::to_owned)
-    };
-    of(&object["rows"][0]["object"]).or_else(|| of(object))
-}
-
-/// A sort key: what the template finds first.
-fn key(object: &Value, template: &Template) -> Value {
-    template
-        .find(object)
-        .first()
-        .map_or(Value::Null, |found| (*found).clone())
-}
-
-fn order(a: &Value, b: &Value) -> std::cmp::Ordering {
-    match (a.as_f64(), b.as_f64()) {
-        (Some(a), Some(b)) => a.total_cmp(&b),
-        _ => a.as_str().unwrap_or_default().cmp(b.as_str().unwrap_or_default()),
-    }
-}
-
-fn sort(grid: &mut Grid, table: &Value, template: &Template) {
-    let rows = std::mem::take(&mut grid.rows);
-    let keys = table["rows"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|row| key(&row["object"], template));
-    let mut pairs: Vec<(Value, Vec<String>)> = keys.zip(rows).collect();
-    pairs.sort_by(|(a, _), (b, _)| order(a, b));
-    grid.rows = pairs.into_iter().map(|(_, row)| row).collect();
-}
-
 /// The terminal's width, where there is one.
 pub fn terminal_columns() -> Option<usize> {
     if !io::stdout().is_terminal() {
         return None;
     }
     terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
-}
-
-fn finish(mut errors: Vec<anyhow::Error>) -> anyhow::Result<()> {
-    match errors.len() {
-        0 => Ok(()),
-        1 => Err(errors.remove(0)),
-        _ => Err(Several(errors).into()),
-    }
 }
