@@ -7,6 +7,7 @@
 //! The registry calls these in its one order; a kind overrides only what is its own, and a kind without a row here has all
 //! of the defaults below. Identities (names, paths) stand in `minik_api::kinds`, shapes of bodies in `minik_api::schema`.
 
+mod certificates;
 mod checks;
 mod config_map;
 mod duration;
@@ -66,6 +67,14 @@ pub(crate) trait Rules: Send + Sync {
         keep_all_but_status(new, old);
     }
 
+    /// An update through another subresource (`approval`) changes nothing but what that is for: here, nothing.
+    fn prepare_part_update(&self, _part: &str, new: &mut Object, old: &Object) {
+        new.clone_from(old);
+    }
+
+    /// Writes down when something became as it is, where an update leaves that to the server.
+    fn stamp(&self, _new: &mut Object, _old: &Object, _now: Timestamp) {}
+
     /// Fills in what the client left out. Idempotent.
     fn defaults(&self, _object: &mut Object) {}
 
@@ -81,6 +90,11 @@ pub(crate) trait Rules: Send + Sync {
 
     /// What is wrong with the status of `new` in the place of that of `old`.
     fn validate_status_update(&self, _new: &Object, _old: &Object) -> Vec<field::Error> {
+        Vec::new()
+    }
+
+    /// What is wrong with what another subresource changed.
+    fn validate_part_update(&self, _part: &str, _new: &Object, _old: &Object) -> Vec<field::Error> {
         Vec::new()
     }
 
@@ -205,6 +219,7 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ServiceAccount") => &service_account::ServiceAccounts,
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
+        ("certificates.k8s.io", "CertificateSigningRequest") => &certificates::SigningRequests,
         ("networking.k8s.io", "IPAddress") => &networking::IpAddresses,
         ("networking.k8s.io", "Ingress") => &networking::Ingresses,
         ("networking.k8s.io", "IngressClass") => &networking::IngressClasses,
