@@ -7,14 +7,18 @@
 //! The registry calls these in its one order; a kind overrides only what is its own, and a kind without a row here has all
 //! of the defaults below. Identities (names, paths) stand in `minik_api::kinds`, shapes of bodies in `minik_api::schema`.
 
+mod admission_registration;
+pub(crate) mod api_service;
 mod certificates;
 mod checks;
 mod config_map;
+mod device;
 mod duration;
 mod endpoint_slice;
 mod endpoints;
 mod event;
 mod fill;
+mod flow_control;
 mod horizontal_pod_autoscaler;
 mod lease;
 mod metadata;
@@ -22,7 +26,7 @@ mod namespace;
 mod networking;
 mod node;
 mod pod;
-mod priority_class;
+pub(crate) mod priority_class;
 mod rbac;
 mod read;
 mod runtime_class;
@@ -33,6 +37,7 @@ mod storage;
 #[cfg(test)]
 mod testing;
 pub(crate) mod versions;
+mod webhook;
 
 use jiff::Timestamp;
 use minik_api::kinds::Kind;
@@ -219,6 +224,8 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ServiceAccount") => &service_account::ServiceAccounts,
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
+        ("apiregistration.k8s.io", "APIService") => &api_service::ApiServices,
+        ("events.k8s.io", "Event") => &event::NewEvents,
         ("certificates.k8s.io", "CertificateSigningRequest") => &certificates::SigningRequests,
         ("networking.k8s.io", "IPAddress") => &networking::IpAddresses,
         ("networking.k8s.io", "Ingress") => &networking::Ingresses,
@@ -235,10 +242,30 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("storage.k8s.io", "StorageClass") => &storage::StorageClasses,
         ("storage.k8s.io", "VolumeAttachment") => &storage::VolumeAttachments,
         ("storage.k8s.io", "VolumeAttributesClass") => &storage::VolumeAttributesClasses,
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy") => &admission_registration::MutatingPolicies,
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding") => {
+            &admission_registration::PolicyBindings { mutating: true }
+        }
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration") => {
+            &admission_registration::Webhooks { mutating: true }
+        }
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => &admission_registration::ValidatingPolicies,
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding") => {
+            &admission_registration::PolicyBindings { mutating: false }
+        }
+        ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration") => {
+            &admission_registration::Webhooks { mutating: false }
+        }
         ("scheduling.k8s.io", "PriorityClass") => &priority_class::PriorityClasses,
         ("coordination.k8s.io", "Lease") => &lease::Leases,
         ("node.k8s.io", "RuntimeClass") => &runtime_class::RuntimeClasses,
         ("discovery.k8s.io", "EndpointSlice") => &endpoint_slice::EndpointSlices,
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => &flow_control::FlowSchemas,
+        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => &flow_control::PriorityLevels,
+        ("resource.k8s.io", "DeviceClass") => &device::DeviceClasses,
+        ("resource.k8s.io", "ResourceClaim") => &device::ResourceClaims,
+        ("resource.k8s.io", "ResourceClaimTemplate") => &device::ResourceClaimTemplates,
+        ("resource.k8s.io", "ResourceSlice") => &device::ResourceSlices,
         _ => &Plain,
     }
 }

@@ -61,7 +61,11 @@ impl Rules for IpAddresses {
 
     fn cells(&self, object: &Object, _now: Timestamp) -> Vec<Value> {
         let part = |name: &str| read::text(read::at(object.at("spec.parentRef"), name));
-        let parent = ["group", "resource", "namespace", "name"].map(part);
+        let resource = match part("group") {
+            "" => part("resource").to_owned(),
+            group => format!("{}.{group}", part("resource")),
+        };
+        let parent = [resource.as_str(), part("namespace"), part("name")];
         let parent: Vec<&str> = parent.into_iter().filter(|part| !part.is_empty()).collect();
         vec![object.name().into(), parent.join("/").into()]
     }
