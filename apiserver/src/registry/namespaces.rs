@@ -1,4 +1,4 @@
-//! Namespaces: which are there from the start, and how one that is deleted empties itself first.
+//! Namespaces: how one that is deleted empties itself first.
 //!
 //! The cleaner is a controller that runs inside this process, because a node without controllers must be able to delete a
 //! namespace too. It sees and does only what a client could; when the namespace controller is a program of its own, it goes.
@@ -11,8 +11,6 @@ use serde_json::{Value, json};
 
 use super::{DeleteOptions, Part, Registry, Selection, Target, WriteOptions, resource};
 
-/// There from the start.
-const INITIAL: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 /// Never deleted.
 pub(crate) const IMMORTAL: [&str; 3] = ["default", "kube-public", "kube-system"];
 
@@ -36,31 +34,17 @@ pub(super) fn mark_terminating(kind: &Kind, object: &mut Object) {
 }
 
 impl Registry {
-    /// Creates what everything relies on, where it is missing: namespaces, and the service that pods find this server by.
-    pub(crate) async fn create_initial_objects(&self, port: u16) -> Result<(), Status> {
-        for name in INITIAL {
-            self.ensure(kind(), "", &json!({"metadata": {"name": name}})).await?;
-        }
-        let services = kinds::of("", "v1", "Service").expect("services are in the table of kinds");
-        let service = json!({
-            "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
-            "spec": {"clusterIP": self.addresses.range().first().to_string(),
-                "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]},
-        });
-        self.ensure(services, "default", &service).await
-    }
-
     /// Keeps namespaces in order until the store stops: each has its default service account, and one that is deleted is
     /// emptied and then let go.
     pub(crate) async fn tend_namespaces(self) {
         let watched = |kind: &Kind| self.store.subscribe(&resource(kind));
         let mut own = [watched(kind()), watched(service_accounts())];
-        let mut contents: Vec<_> = namespaced().map(watched).collect();
+        let mut kinds = self.kinds.subscribe();
         loop {
+            kinds.mark_seen();
+            let mut contents: Vec<_> = self.namespaced().map(watched).collect();
             // Before anything is looked at: what changes from now on comes back here.
-            own.iter_mut()
-                .chain(&mut contents)
-                .for_each(|change| drop(change.borrow_and_update()));
+            own.iter_mut().for_each(|change| drop(change.borrow_and_update()));
             let mut terminating = false;
             for stored in self.selected(kind(), &Selection::default()) {
                 let namespace = stored.object();
@@ -73,7 +57,10 @@ impl Registry {
             // What is in namespaces matters only while one is being emptied.
             let contents = contents.iter_mut().filter(|_| terminating);
             let waits = own.iter_mut().chain(contents).map(|change| Box::pin(change.changed()));
-            let (changed, ..) = futures::future::select_all(waits).await;
+            let changed = tokio::select! {
+                (changed, ..) = futures::future::select_all(waits) => changed,
+                changed = kinds.changed() => changed,
+            };
             if changed.is_err() {
                 return;
             }
@@ -93,7 +80,7 @@ impl Registry {
             ..Selection::default()
         };
         let mut left = 0;
-        for kind in namespaced() {
+        for kind in self.namespaced() {
             for stored in self.selected(kind, &selection) {
                 let object = stored.object();
                 // What is marked already waits for its kubelet or finalizer.
@@ -137,6 +124,10 @@ impl Registry {
         }
     }
 
+    fn namespaced(&self) -> impl Iterator<Item = &'static Kind> + use<> {
+        self.kinds.all().into_iter().filter(|kind| kind.namespaced)
+    }
+
     /// Creates an object unless it is there.
     pub(crate) async fn ensure(&self, kind: &'static Kind, namespace: &str, object: &Value) -> Result<(), Status> {
         let object: Object = serde_json::from_value(object.clone()).expect("written out in this program");
@@ -158,10 +149,6 @@ impl Registry {
 
 fn service_accounts() -> &'static Kind {
     kinds::of("", "v1", "ServiceAccount").expect("service accounts are in the table of kinds")
-}
-
-fn namespaced() -> impl Iterator<Item = &'static Kind> {
-    kinds::all().iter().filter(|kind| kind.namespaced)
 }
 
 /// The server's own writes begin a trace of their own.

@@ -7,7 +7,7 @@ use minik_api::status::Status;
 
 use super::{Registry, Target, WriteOptions, namespaces, now, status_of};
 use crate::admission::{self, Operation};
-use crate::kinds::{rules, validate_metadata, validate_metadata_update};
+use crate::kinds::{validate_metadata, validate_metadata_update};
 use crate::storage::{Change, Expect, Stored, WriteError};
 
 const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
@@ -90,7 +90,7 @@ impl Registry {
     ) -> Result<Put, Status> {
         check_preconditions(target, old, &new)?;
         keep_identity(&mut new, old);
-        let rules = rules(target.kind);
+        let rules = self.kinds.rules(target.kind);
         match part {
             Part::Main => rules.prepare_update(&mut new, old),
             Part::Status => rules.prepare_status_update(&mut new, old),
@@ -105,7 +105,7 @@ impl Registry {
             Part::Main => self.assign_addresses(target, &mut new),
             Part::Status | Part::Named(_) | Part::Own => Vec::new(),
         };
-        if rules.has_generation() && wants_other(&new, old) {
+        if rules.has_generation() && rules.raises_generation(&new, old) {
             new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
         }
         if new == *old {
@@ -137,13 +137,6 @@ pub(super) fn is_done(object: &Object) -> bool {
     metadata.deletion_timestamp.is_some()
         && metadata.deletion_grace_period_seconds.unwrap_or(0) == 0
         && !namespaces::has_finalizers(object)
-}
-
-/// Whether anything but the status is another; most kinds have all of that in their spec.
-fn wants_other(new: &Object, old: &Object) -> bool {
-    let wanted = |object: &Object| object.body.keys().filter(|name| *name != "status").count();
-    let same = |name: &String| new.body.get(name) == old.body.get(name);
-    wanted(new) != wanted(old) || !new.body.keys().filter(|name| *name != "status").all(same)
 }
 
 fn check_preconditions(target: &Target<'_>, old: &Object, new: &Object) -> Result<(), Status> {
