@@ -87,6 +87,12 @@ pub enum Verb {
     Attach(commands::attach::Attach),
     /// Make ports of a pod reachable on this machine
     PortForward(commands::port_forward::PortForward),
+    /// Show what apply would change
+    Diff(commands::diff::Diff),
+    /// Change objects in an editor
+    Edit(commands::edit::Edit),
+    /// Put whole objects in the place of what is there
+    Replace(commands::replace::Replace),
     /// Delete objects
     Delete(commands::delete::Delete),
     /// Set and remove labels of objects
@@ -126,6 +132,9 @@ impl Verb {
             Self::Exec(verb) => verb.run(global).await,
             Self::Attach(verb) => verb.run(global).await,
             Self::PortForward(verb) => verb.run(global).await,
+            Self::Diff(verb) => verb.run(global).await,
+            Self::Edit(verb) => verb.run(global).await,
+            Self::Replace(verb) => verb.run(global).await,
             Self::Delete(verb) => verb.run(global).await,
             Self::Label(verb) => verb.run(global, Which::Labels).await,
             Self::Patch(verb) => verb.run(global).await,
