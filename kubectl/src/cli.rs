@@ -106,6 +106,8 @@ pub enum Verb {
     /// Pull, import, list and remove the node's images
     #[command(subcommand, visible_alias = "images")]
     Image(commands::image::ImageVerb),
+    /// Show what a kind's fields mean
+    Explain(commands::explain::Explain),
     /// Show the kinds that the server has
     ApiResources(commands::api_resources::ApiResources),
     /// Show where the server is
@@ -143,6 +145,7 @@ impl Verb {
             Self::Patch(verb) => verb.run(global).await,
             Self::Wait(verb) => verb.run(global).await,
             Self::Image(verb) => verb.run(global).await,
+            Self::Explain(verb) => verb.run(global).await,
             Self::ApiResources(verb) => verb.run(global).await,
             Self::ClusterInfo(verb) => verb.run(global).await,
             Self::Config(verb) => verb.run(global),

@@ -115,7 +115,15 @@ impl Apply {
                  flag. If you did not mean to prune all resources, specify a label selector"
             );
         }
+        if self.server_side && self.dry_run == DryRun::Client {
+            bail!("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)");
+        }
         let session = Session::open(global).await?;
+        let prunable = if self.prune {
+            self.prunable(&session).await?
+        } else {
+            Vec::new()
+        };
         let (mut errors, mut objects, mut applied) = (Vec::new(), Vec::new(), Vec::new());
         for document in documents {
             if let (Some(selector), Ok(document)) = (&selector, &document)
@@ -140,7 +148,7 @@ impl Apply {
         // What can't be applied could look like what is gone from the files.
         finish(errors)?;
         if self.prune {
-            self.prune(&session, &applied).await?;
+            self.prune(&session, &prunable, &applied).await?;
         }
         Ok(())
     }

@@ -54,22 +54,28 @@ impl Visited {
 }
 
 impl Apply {
-    pub(super) async fn prune(&self, session: &Session, applied: &[Visited]) -> anyhow::Result<()> {
+    pub(super) async fn prune(
+        &self,
+        session: &Session,
+        prunable: &[Resource],
+        applied: &[Visited],
+    ) -> anyhow::Result<()> {
         let mut namespaces: BTreeSet<&str> = applied.iter().map(|visited| visited.namespace.as_str()).collect();
         namespaces.remove("");
-        for resource in self.prunable(session).await? {
+        for resource in prunable {
             if resource.namespaced {
                 for namespace in &namespaces {
-                    self.prune_kind(session, &resource, Some(namespace), applied).await?;
+                    self.prune_kind(session, resource, Some(namespace), applied).await?;
                 }
             } else {
-                self.prune_kind(session, &resource, None, applied).await?;
+                self.prune_kind(session, resource, None, applied).await?;
             }
         }
         Ok(())
     }
 
-    async fn prunable(&self, session: &Session) -> anyhow::Result<Vec<Resource>> {
+    /// The kinds that may be pruned.
+    pub(super) async fn prunable(&self, session: &Session) -> anyhow::Result<Vec<Resource>> {
         let mut resources = Vec::new();
         if self.prune_allowlist.is_empty() {
             for (api_version, kind) in KINDS {

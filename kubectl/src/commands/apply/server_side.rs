@@ -26,11 +26,6 @@ const APPLY: &str = "application/apply-patch+yaml";
 
 impl Apply {
     pub(super) async fn server_side(&self, session: &Session, resource: &Resource, document: &Document) -> Step {
-        if self.dry_run == DryRun::Client {
-            return Err(anyhow!(
-                "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)"
-            ));
-        }
         let path = resource.object(document.text("/metadata/namespace"), document.text("/metadata/name"));
         let below = self
             .subresource
@@ -98,6 +93,9 @@ fn conflicts(failure: Failure) -> anyhow::Error {
              See https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts",
             status.message
         ),
+        Failure::Api(status) if status.code == 415 => {
+            anyhow!("Server-side apply not available on the server: ({})", status.message)
+        }
         other => other.into(),
     }
 }
