@@ -110,6 +110,8 @@ pub enum Verb {
     Explain(commands::explain::Explain),
     /// Show the kinds that the server has
     ApiResources(commands::api_resources::ApiResources),
+    /// Show the groups and versions that the server has
+    ApiVersions(commands::api_versions::ApiVersions),
     /// Show where the server is
     ClusterInfo(commands::cluster_info::ClusterInfo),
     /// Show and change the kubeconfig
@@ -147,6 +149,7 @@ impl Verb {
             Self::Image(verb) => verb.run(global).await,
             Self::Explain(verb) => verb.run(global).await,
             Self::ApiResources(verb) => verb.run(global).await,
+            Self::ApiVersions(verb) => verb.run(global).await,
             Self::ClusterInfo(verb) => verb.run(global).await,
             Self::Config(verb) => verb.run(global),
             Self::Version(verb) => verb.run(global).await,

@@ -2,6 +2,7 @@
 //! them name objects.
 
 pub mod api_resources;
+pub mod api_versions;
 pub mod apply;
 pub mod attach;
 pub mod cluster_info;

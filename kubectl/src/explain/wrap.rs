@@ -1,7 +1,7 @@
 //! Wrapping text at words, as kubectl's descriptions are.
 
-/// Breaks lines before the word that would go beyond `width`; a word that is longer than that stays whole, and the blanks where a
-/// line is broken go.
+/// Breaks lines before the word that would go beyond `width`; a word that is longer than that stays whole, on a line of its own, and the
+/// blanks where a line is broken go.
 #[must_use]
 pub(super) fn wrap(width: usize, text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| wrap_line(width, line)).collect();
@@ -18,7 +18,7 @@ fn wrap_line(width: usize, line: &str) -> String {
         let (word, behind) = behind.split_at(end);
         rest = behind;
         let (gap, length) = (blanks.chars().count(), word.chars().count());
-        if at + gap + length > width && length < width && length > 0 {
+        if length > 0 && at + gap + length > width && (length < width || at + gap > 1) {
             wrapped.push('\n');
             wrapped.push_str(word);
             at = length;
@@ -39,7 +39,7 @@ mod tests {
     fn words_stay_whole() {
         assert_eq!(wrap(9, "one two three"), "one two\nthree");
         assert_eq!(wrap(7, "one two\nthree"), "one two\nthree");
-        assert_eq!(wrap(3, "ab abcdefgh cd"), "ab abcdefgh\ncd");
+        assert_eq!(wrap(3, "ab abcdefgh cd"), "ab\nabcdefgh\ncd");
         assert_eq!(wrap(10, "a\n\nb\n"), "a\n\nb\n");
     }
 }

@@ -12,7 +12,7 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use http::Method;
 use minik_api::selector::Labels;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::apply::{self, LAST_APPLIED};
 use crate::cli::Global;
@@ -265,7 +265,11 @@ impl Apply {
         let mut shown = match objects.len() {
             0 => return Ok(()),
             1 => objects.remove(0),
-            _ => output::list(objects),
+            _ => {
+                let mut list = output::list(objects);
+                list["metadata"] = json!({});
+                list
+            }
         };
         if !self.show_managed_fields {
             output::drop_managed_fields(&mut shown);
