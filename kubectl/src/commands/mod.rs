@@ -2,6 +2,7 @@
 //! them name objects.
 
 pub mod api_resources;
+pub mod api_versions;
 pub mod apply;
 pub mod attach;
 pub mod cluster_info;
@@ -11,8 +12,11 @@ pub mod create;
 pub mod delete;
 pub mod demo;
 pub mod describe;
+pub mod diff;
 pub mod duration;
+pub mod edit;
 pub mod exec;
+pub mod explain;
 pub mod get;
 pub mod image;
 pub mod local;
@@ -23,9 +27,11 @@ pub mod patch;
 pub mod pod;
 pub mod port_forward;
 pub mod programs;
+pub mod replace;
 pub mod streams;
 pub mod target;
 pub mod terminal;
+pub mod until;
 pub mod version;
 pub mod wait;
 pub mod workload;
