@@ -9,6 +9,7 @@ pub mod changing;
 pub mod cluster_info;
 pub mod config;
 pub mod cordon;
+pub mod create;
 pub mod cp;
 pub mod delete;
 pub mod demo;
