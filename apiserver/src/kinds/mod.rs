@@ -9,16 +9,22 @@
 
 mod checks;
 mod config_map;
+mod controller_revision;
+mod cron_job;
+mod daemon_set;
 mod deployment;
 mod duration;
 mod endpoints;
 mod event;
 mod fill;
 mod horizontal_pod_autoscaler;
+mod job;
 mod lease;
 mod metadata;
 mod namespace;
 mod node;
+mod persistent_volume;
+mod persistent_volume_claim;
 mod pod;
 mod pod_template;
 mod rbac;
@@ -27,6 +33,7 @@ mod replica_set;
 mod secret;
 mod service;
 mod service_account;
+mod stateful_set;
 #[cfg(test)]
 mod testing;
 pub(crate) mod versions;
@@ -196,10 +203,17 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ServiceAccount") => &service_account::ServiceAccounts,
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
+        ("", "PersistentVolume") => &persistent_volume::Volumes,
+        ("", "PersistentVolumeClaim") => &persistent_volume_claim::Claims,
         ("", "PodTemplate") => &pod_template::PodTemplates,
         ("", "ReplicationController") => &replica_set::ReplicationControllers,
+        ("apps", "ControllerRevision") => &controller_revision::ControllerRevisions,
+        ("apps", "DaemonSet") => &daemon_set::DaemonSets,
         ("apps", "Deployment") => &deployment::Deployments,
         ("apps", "ReplicaSet") => &replica_set::ReplicaSets,
+        ("apps", "StatefulSet") => &stateful_set::StatefulSets,
+        ("batch", "CronJob") => &cron_job::CronJobs,
+        ("batch", "Job") => &job::Jobs,
         ("rbac.authorization.k8s.io", "ClusterRole") => &rbac::Roles { namespaced: false },
         ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
         ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },

@@ -20,6 +20,8 @@ use super::checks::section;
 use super::fill::{self, Fields};
 use super::{Column, Rules, fields, keep, keep_all_but_status, text_at};
 
+pub(super) use update::differences;
+
 pub(super) struct Pods;
 
 impl Rules for Pods {
