@@ -73,6 +73,8 @@ pub enum Verb {
     Apply(commands::apply::Apply),
     /// Set and remove annotations of objects
     Annotate(commands::mark::Mark),
+    /// Create objects that are not there yet
+    Create(commands::create::Create),
     /// Show objects
     Get(commands::get::Get),
     /// Show everything about an object, with its events
@@ -117,6 +119,7 @@ impl Verb {
             Self::Demo(verb) => verb.run(global).await,
             Self::Annotate(verb) => verb.run(global, Which::Annotations).await,
             Self::Apply(verb) => verb.run(global).await,
+            Self::Create(verb) => verb.run(global).await,
             Self::Get(verb) => verb.run(global).await,
             Self::Describe(verb) => verb.run(global).await,
             Self::Logs(verb) => verb.run(global).await,

@@ -15,6 +15,7 @@ mod body;
 mod call;
 mod create;
 mod delete;
+mod etag;
 mod get;
 mod list;
 mod params;
@@ -47,6 +48,7 @@ use crate::subresources::{self, kubelet::KubeletClient};
 pub(crate) use accept::{Accept, Form};
 pub(crate) use body::{object, value};
 pub(crate) use call::Call;
+pub(crate) use etag::unless_known;
 pub(crate) use get::handle as get_object;
 pub(crate) use patch::handle as patch_object;
 pub(crate) use respond::{failure, json, object as respond_object};
@@ -114,7 +116,7 @@ async fn answered(State(_): State<Arc<Api>>, request: Request, next: Next) -> Re
 /// Any path that isn't fixed: one of a kind, or none.
 async fn resource(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let outcome = match Call::new(parts) {
+    let outcome = match Call::new(parts, api.registry.kinds()) {
         Ok(call) => {
             let span = call.span();
             dispatch(&api, call, body).instrument(span).await

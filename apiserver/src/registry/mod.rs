@@ -22,7 +22,7 @@ use minik_api::trace::Traceparent;
 use tokio::sync::MutexGuard;
 
 use crate::admission::{Attributes, Operation};
-use crate::kinds::rules;
+use crate::kinds::{Kinds, rules};
 use crate::storage::{Key, Store, Stored, WriteError, chain};
 
 use addresses::Addresses;
@@ -36,6 +36,7 @@ pub(crate) use update::{Part, Put};
 #[derive(Clone)]
 pub(crate) struct Registry {
     store: Store,
+    kinds: Arc<Kinds>,
     addresses: Arc<Addresses>,
 }
 
@@ -77,7 +78,17 @@ impl Registry {
     /// On this store, with these addresses for services.
     pub(crate) fn new(store: Store, services: ServiceRange) -> Self {
         let addresses = Arc::new(Addresses::new(services));
-        Self { store, addresses }
+        let kinds = Arc::default();
+        Self {
+            store,
+            kinds,
+            addresses,
+        }
+    }
+
+    /// Every kind that is served, and its rules.
+    pub(crate) fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 
     /// For those who watch.

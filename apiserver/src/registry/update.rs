@@ -7,7 +7,7 @@ use minik_api::status::Status;
 
 use super::{Registry, Target, WriteOptions, namespaces, status_of};
 use crate::admission::{self, Operation};
-use crate::kinds::{rules, validate_metadata, validate_metadata_update};
+use crate::kinds::{validate_metadata, validate_metadata_update};
 use crate::storage::{Change, Expect, Stored, WriteError};
 
 const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
@@ -88,7 +88,7 @@ impl Registry {
     ) -> Result<Put, Status> {
         check_preconditions(target, old, &new)?;
         keep_identity(&mut new, old);
-        let rules = rules(target.kind);
+        let rules = self.kinds.rules(target.kind);
         match part {
             Part::Main => rules.prepare_update(&mut new, old),
             Part::Status => rules.prepare_status_update(&mut new, old),

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod attach;
 pub mod cluster_info;
 pub mod config;
+pub mod create;
 pub mod delete;
 pub mod demo;
 pub mod describe;
