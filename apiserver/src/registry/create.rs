@@ -128,7 +128,7 @@ fn fill(kind: &'static Kind, rules: &dyn Rules, object: &mut Object) {
     metadata.deletion_grace_period_seconds = None;
     metadata.self_link = None;
     metadata.resource_version = None;
-    metadata.generation = rules(kind).has_generation().then_some(1);
+    metadata.generation = rules.has_generation().then_some(1);
 }
 
 fn generated(prefix: &str, random: &mut impl Rng) -> String {
