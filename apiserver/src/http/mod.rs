@@ -50,7 +50,7 @@ pub(crate) use body::{object, value};
 pub(crate) use call::Call;
 pub(crate) use etag::unless_known;
 pub(crate) use get::handle as get_object;
-pub(crate) use patch::handle as patch_object;
+pub(crate) use patch::{Patch, handle as patch_object};
 pub(crate) use respond::{failure, json, object as respond_object};
 pub use server::ServeError;
 pub(crate) use server::{Server, authorities, certificates, private_key, tls_config};

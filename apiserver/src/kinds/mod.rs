@@ -111,6 +111,18 @@ pub(crate) trait Rules: Send + Sync {
         Vec::new()
     }
 
+    /// How many replicas there should be and are, and of which pods; `None` for what can't be scaled.
+    fn scale(&self, _object: &Object) -> Option<Scale> {
+        None
+    }
+
+    /// Asks for another number of replicas.
+    fn set_replicas(&self, object: &mut Object, replicas: i64) {
+        if let Some(spec) = fill::object_or_empty(&mut object.body, "spec") {
+            spec.insert("replicas".to_owned(), replicas.into());
+        }
+    }
+
     /// Whether `metadata.generation` counts changes of the spec.
     fn has_generation(&self) -> bool {
         false
@@ -159,6 +171,17 @@ pub(crate) trait Rules: Send + Sync {
     fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         vec![object.name().into(), age(object, now).into()]
     }
+}
+
+/// What autoscaling/v1 Scale says of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scale {
+    /// There should be so many.
+    pub(crate) replicas: i64,
+    /// There are so many.
+    pub(crate) current: i64,
+    /// Their labels, as on a command line; empty when nobody knows.
+    pub(crate) selector: String,
 }
 
 /// A column of a table (metav1.TableColumnDefinition).

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::fill::{self, Fields};
 use super::pod_template::{self, CONTAINERS, IMAGES, Template};
 use super::workload::{self, count, counts};
-use super::{AGE, Column, NAME, NameRule, Rules, age, fields, persistent_volume_claim};
+use super::{AGE, Column, NAME, NameRule, Rules, Scale, age, fields, persistent_volume_claim};
 
 /// What may change, as it is told.
 const MUTABLE: &str = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
@@ -128,6 +128,10 @@ impl Rules for StatefulSets {
 
     fn warnings(&self, object: &Object) -> Vec<String> {
         Template::of(fields(object, "spec")).warnings("spec.template")
+    }
+
+    fn scale(&self, object: &Object) -> Option<Scale> {
+        Some(workload::scale_by_selector(object))
     }
 
     fn has_generation(&self) -> bool {

@@ -4,6 +4,7 @@ mod binding;
 mod finalize;
 pub(crate) mod kubelet;
 mod log;
+mod scale;
 mod streams;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(crate) async fn handle(api: &Arc<Api>, call: Call, body: Body, name: &str) -
         ("status", &Method::PATCH) => patch_object(api, call, body, Part::Status).await,
         ("binding", _) => binding::create(api, call, body).await,
         ("finalize", _) => finalize::update(api, call, body).await,
+        ("scale", _) => scale::handle(api, call, body).await,
         ("log", _) => log::get(api, &call).await,
         ("exec" | "attach" | "portforward", _) => streams::open(api, call, name).await,
         _ => Err(Status::no_such_path()),
