@@ -22,16 +22,19 @@ mod fill;
 mod horizontal_pod_autoscaler;
 mod job;
 mod lease;
+mod limit_range;
 mod metadata;
 mod namespace;
 mod node;
 mod persistent_volume;
 mod persistent_volume_claim;
 mod pod;
+mod pod_disruption_budget;
 mod pod_template;
 mod rbac;
 mod read;
 mod replica_set;
+mod resource_quota;
 mod secret;
 mod service;
 mod service_account;
@@ -257,17 +260,21 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ServiceAccount") => &service_account::ServiceAccounts,
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
+        ("", "LimitRange") => &limit_range::LimitRanges,
         ("", "PersistentVolume") => &persistent_volume::Volumes,
         ("", "PersistentVolumeClaim") => &persistent_volume_claim::Claims,
         ("", "PodTemplate") => &pod_template::PodTemplates,
         ("", "ReplicationController") => &replica_set::ReplicationControllers,
+        ("", "ResourceQuota") => &resource_quota::Quotas,
         ("apps", "ControllerRevision") => &controller_revision::ControllerRevisions,
         ("apps", "DaemonSet") => &daemon_set::DaemonSets,
         ("apps", "Deployment") => &deployment::Deployments,
         ("apps", "ReplicaSet") => &replica_set::ReplicaSets,
         ("apps", "StatefulSet") => &stateful_set::StatefulSets,
+        ("autoscaling", "HorizontalPodAutoscaler") => &horizontal_pod_autoscaler::Autoscalers,
         ("batch", "CronJob") => &cron_job::CronJobs,
         ("batch", "Job") => &job::Jobs,
+        ("policy", "PodDisruptionBudget") => &pod_disruption_budget::Budgets,
         ("rbac.authorization.k8s.io", "ClusterRole") => &rbac::Roles { namespaced: false },
         ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
         ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },
