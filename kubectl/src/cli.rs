@@ -85,6 +85,8 @@ pub enum Verb {
     Exec(commands::exec::Exec),
     /// Join the input and output of a container's main process
     Attach(commands::attach::Attach),
+    /// Copy files into a container and out of it
+    Cp(commands::cp::Cp),
     /// Make ports of a pod reachable on this machine
     PortForward(commands::port_forward::PortForward),
     /// Delete objects
@@ -125,6 +127,7 @@ impl Verb {
             Self::Logs(verb) => verb.run(global).await,
             Self::Exec(verb) => verb.run(global).await,
             Self::Attach(verb) => verb.run(global).await,
+            Self::Cp(verb) => verb.run(global).await,
             Self::PortForward(verb) => verb.run(global).await,
             Self::Delete(verb) => verb.run(global).await,
             Self::Label(verb) => verb.run(global, Which::Labels).await,
