@@ -53,6 +53,7 @@ use serde_json::{Value, json};
 use crate::decode::{self, DecodeError};
 
 pub(crate) use catalogue::{KindRules, Kinds};
+pub(crate) use duration::since_or_unknown;
 pub(crate) use metadata::{validate_metadata, validate_metadata_update};
 
 /// What is wrong with a name; empty when nothing is.
@@ -91,6 +92,11 @@ pub(crate) trait Rules: Send + Sync {
         keep_all_but_status(new, old);
     }
 
+    /// An update through another subresource of the same body (`resize`) changes what that subresource is about.
+    fn prepare_part_update(&self, _part: &str, new: &mut Object, old: &Object) {
+        keep_all(new, old);
+    }
+
     /// Fills in what the client left out. Idempotent.
     fn defaults(&self, _object: &mut Object) {}
 
@@ -106,6 +112,11 @@ pub(crate) trait Rules: Send + Sync {
 
     /// What is wrong with the status of `new` in the place of that of `old`.
     fn validate_status_update(&self, _new: &Object, _old: &Object) -> Vec<field::Error> {
+        Vec::new()
+    }
+
+    /// What is wrong with `new` in the place of `old` after an update through another subresource.
+    fn validate_part_update(&self, _part: &str, _new: &Object, _old: &Object) -> Vec<field::Error> {
         Vec::new()
     }
 
@@ -299,6 +310,16 @@ fn keep(new: &mut Object, old: &Object, field: &str) {
             new.body.remove(field);
         }
     }
+}
+
+/// The old object, but for what the registry itself looks at.
+fn keep_all(new: &mut Object, old: &Object) {
+    new.body.clone_from(&old.body);
+    let (new, old) = (&mut new.metadata, &old.metadata);
+    new.labels.clone_from(&old.labels);
+    new.annotations.clone_from(&old.annotations);
+    new.owner_references.clone_from(&old.owner_references);
+    new.finalizers.clone_from(&old.finalizers);
 }
 
 /// All of the old object with the new status, and with the new metadata but for what belongs to the main resource.

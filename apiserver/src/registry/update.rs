@@ -19,6 +19,8 @@ pub(crate) enum Part {
     Main,
     /// `/status`: nothing but the status.
     Status,
+    /// Another subresource with the resource's own body (`ephemeralcontainers`, `resize`): what the kind's rules say of it.
+    Named(&'static str),
     /// A subresource whose own rules have decided already (binding, finalize).
     Own,
 }
@@ -92,6 +94,7 @@ impl Registry {
         match part {
             Part::Main => rules.prepare_update(&mut new, old),
             Part::Status => rules.prepare_status_update(&mut new, old),
+            Part::Named(name) => rules.prepare_part_update(name, &mut new, old),
             Part::Own => {}
         }
         let attributes = self.attributes(Operation::Update, target, options);
@@ -99,7 +102,7 @@ impl Registry {
         rules.defaults(&mut new);
         let mut errors = match part {
             Part::Main => self.assign_addresses(target, &mut new),
-            Part::Status | Part::Own => Vec::new(),
+            Part::Status | Part::Named(_) | Part::Own => Vec::new(),
         };
         if rules.has_generation() && rules.raises_generation(&new, old) {
             new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
@@ -112,6 +115,7 @@ impl Registry {
         match part {
             Part::Main => errors.extend(rules.validate_update(&new, old)),
             Part::Status => errors.extend(rules.validate_status_update(&new, old)),
+            Part::Named(name) => errors.extend(rules.validate_part_update(name, &new, old)),
             Part::Own => {}
         }
         if !errors.is_empty() {

@@ -5,6 +5,7 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::{Method, StatusCode};
+use jiff::Timestamp;
 use minik_api::field::{Error, Path};
 use minik_api::kinds::SCALE_BODY;
 use minik_api::object::Object;
@@ -12,8 +13,8 @@ use minik_api::status::Status;
 use serde_json::{Value, json};
 
 use crate::decode;
-use crate::http::{Api, Call, Patch, json, value};
-use crate::kinds::Scale;
+use crate::http::{Api, Call, Form, Patch, json, value};
+use crate::kinds::{Scale, since_or_unknown};
 use crate::registry::Part;
 
 /// Answers `GET`, `PUT` and `PATCH`.
@@ -31,7 +32,33 @@ pub(super) async fn handle(api: &Api, call: Call, body: Body) -> Result<Response
         }
         _ => scale_of(&call, &api.registry.get(call.target())?.object())?,
     };
-    Ok(json(StatusCode::OK, &call.accept, &scaled))
+    match call.accept.choose(|kind, _| kind == "Table")? {
+        Form::Plain => Ok(json(StatusCode::OK, &call.accept, &scaled)),
+        Form::As { version, .. } => Ok(json(StatusCode::OK, &call.accept, &table(&scaled, version))),
+    }
+}
+
+/// What `kubectl get --subresource=scale` shows.
+fn table(scale: &Value, version: &str) -> Value {
+    let column = |name: &str, kind: &str, description: &str| {
+        let format = if name == "Name" { "name" } else { "" };
+        json!({"name": name, "type": kind, "format": format, "description": description, "priority": 0})
+    };
+    let metadata = &scale["metadata"];
+    let created = metadata["creationTimestamp"]
+        .as_str()
+        .and_then(|time| time.parse().ok());
+    let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
+    json!({"kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"),
+        "metadata": {"resourceVersion": metadata["resourceVersion"]},
+        "columnDefinitions": [
+            column("Name", "string", "Name must be unique within a namespace."),
+            column("Desired", "integer", "How many replicas there should be."),
+            column("Available", "integer", "How many replicas there are."),
+            column("Age", "string", "The time since the object was created."),
+        ],
+        "rows": [{"cells": [metadata["name"], replicas, scale["status"]["replicas"],
+            since_or_unknown(created, Timestamp::now())], "object": scale}]})
 }
 
 fn decoded(body: Value) -> Result<Object, Status> {
