@@ -50,7 +50,7 @@ use crate::subresources::{self, kubelet::KubeletClient};
 pub(crate) use accept::{Accept, Form};
 pub(crate) use body::{object, value};
 pub(crate) use call::Call;
-pub(crate) use etag::unless_known;
+pub(crate) use etag::{is_known, not_modified, tagged, unless_known};
 pub(crate) use get::handle as get_object;
 pub(crate) use patch::{Patch, handle as patch_object};
 pub(crate) use respond::{failure, json, json_bytes, object as respond_object};

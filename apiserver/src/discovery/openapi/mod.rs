@@ -30,8 +30,9 @@ use minik_api::status::Status;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
-use crate::http::{Accept, Api, failure, json as respond, json_bytes as respond_bytes, unless_known};
+use crate::http::{Accept, Api, failure, is_known, json as respond, json_bytes as respond_bytes, not_modified, tagged};
 use crate::kinds::Kinds;
 use descriptions::Texts;
 use schemas::{Edition, Schemas};
@@ -40,6 +41,9 @@ use schemas::{Edition, Schemas};
 const FINGERPRINT: &str = env!("MINIK_OPENAPI_FINGERPRINT");
 /// Under its hash a document never changes.
 const FOREVER: HeaderValue = HeaderValue::from_static("public, immutable");
+
+/// Who makes a document.
+static TURN: Semaphore = Semaphore::const_new(1);
 
 /// `/openapi/v2`: JSON, or as much as old clients need in the protobuf that they insist on.
 pub(super) async fn v2(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
@@ -65,7 +69,7 @@ pub(super) async fn v2(State(api): State<Arc<Api>>, headers: HeaderMap) -> Respo
         None if !accepts.is_empty() => failure(&Status::not_acceptable(&["application/json", protobuf::MEDIA_TYPE])),
         _ => {
             let hash = hash(&kinds.all(), kinds, |_| true);
-            cached(&headers, &hash, None, || document(kinds, Edition::V2, |_| true))
+            cached(api.clone(), &headers, &hash, Edition::V2, |_| true).await
         }
     }
 }
@@ -107,9 +111,14 @@ pub(super) async fn group(
     match asked.hash {
         // As upstream: what is kept under a hash has to be what the hash says.
         Some(asked) if asked != hash => moved(&format!("/openapi/v3/{group}?hash={hash}")),
-        asked => cached(&headers, &hash, asked.map(|_| FOREVER), || {
-            document(kinds, Edition::V3, |kind| names::document(kind) == group)
-        }),
+        asked => {
+            let meant = move |kind: &Kind| names::document(kind) == group;
+            let mut response = cached(api.clone(), &headers, &hash, Edition::V3, meant).await;
+            if asked.is_some() {
+                response.headers_mut().insert(CACHE_CONTROL, FOREVER);
+            }
+            response
+        }
     }
 }
 
@@ -166,20 +175,28 @@ fn hash(all: &[&'static Kind], kinds: &Kinds, meant: impl Fn(&Kind) -> bool) -> 
     hex::encode_upper(digest.finalize())
 }
 
-/// The document, unless the client has it already.
-fn cached(
+/// The answer with the document, unless the client has it already.
+async fn cached(
+    api: Arc<Api>,
     headers: &HeaderMap,
     hash: &str,
-    cache_control: Option<HeaderValue>,
-    document: impl FnOnce() -> Bytes,
+    edition: Edition,
+    meant: impl Fn(&Kind) -> bool + Send + 'static,
 ) -> Response {
-    let mut response = unless_known(headers, hash, || {
-        respond_bytes(StatusCode::OK, &Accept::of(headers), document())
-    });
-    if let Some(cache_control) = cache_control {
-        response.headers_mut().insert(CACHE_CONTROL, cache_control);
+    if is_known(headers, hash) {
+        return tagged(not_modified(), hash);
     }
-    response
+    let accept = Accept::of(headers);
+    // Tens of milliseconds of work: beside everything else, and one at a time.
+    let _turn = TURN.acquire().await;
+    let made = tokio::task::spawn_blocking(move || {
+        let document = document(api.registry.kinds(), edition, meant);
+        respond_bytes(StatusCode::OK, &accept, document)
+    });
+    match made.await {
+        Ok(response) => tagged(response, hash),
+        Err(error) => failure(&Status::internal(format!("the document can't be made: {error}"))),
+    }
 }
 
 fn moved(to: &str) -> Response {
