@@ -6,7 +6,6 @@
 use minik_api::kinds::{self, Kind};
 use minik_api::object::Object;
 use minik_api::status::Status;
-use minik_api::trace::Traceparent;
 use serde_json::{Value, json};
 
 use super::{DeleteOptions, Part, Registry, Selection, Target, WriteOptions, resource};
@@ -90,7 +89,9 @@ impl Registry {
                         namespace: name,
                         name: object.name(),
                     };
-                    let deleted = self.delete(target, &DeleteOptions::default(), own()).await;
+                    let deleted = self
+                        .delete(target, &DeleteOptions::default(), WriteOptions::own())
+                        .await;
                     left += usize::from(!deleted.is_ok_and(|deleted| deleted.gone));
                 } else {
                     left += 1;
@@ -110,7 +111,7 @@ impl Registry {
             namespace: "",
             name,
         };
-        let updated = self.update(target, Part::Own, own(), |old| {
+        let updated = self.update(target, Part::Own, WriteOptions::own(), |old| {
             let mut new = old.clone();
             if let Some(Value::Array(finalizers)) = new.body.get_mut("spec").and_then(|spec| spec.get_mut("finalizers"))
             {
@@ -139,7 +140,7 @@ impl Registry {
         if self.get(target).is_ok() {
             return Ok(());
         }
-        match self.create(kind, namespace, object, own()).await {
+        match self.create(kind, namespace, object, WriteOptions::own()).await {
             // Somebody else was quicker, or the namespace is gone again.
             Err(status) if !["AlreadyExists", "NotFound"].contains(&status.reason.as_str()) => Err(status),
             _ => Ok(()),
@@ -149,12 +150,4 @@ impl Registry {
 
 fn service_accounts() -> &'static Kind {
     kinds::of("", "v1", "ServiceAccount").expect("service accounts are in the table of kinds")
-}
-
-/// The server's own writes begin a trace of their own.
-fn own() -> WriteOptions {
-    WriteOptions {
-        dry_run: false,
-        traceparent: Traceparent::new(),
-    }
 }

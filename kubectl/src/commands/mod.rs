@@ -11,6 +11,8 @@ pub mod cluster_info;
 pub mod config;
 pub mod cordon;
 pub mod cp;
+pub mod cp;
+pub mod create;
 pub mod create;
 pub mod create;
 pub mod delete;
