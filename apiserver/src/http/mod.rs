@@ -17,6 +17,7 @@ mod create;
 mod delete;
 mod etag;
 mod get;
+mod health;
 mod list;
 mod params;
 mod patch;
@@ -34,7 +35,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use futures::FutureExt;
 use http::Method;
@@ -70,27 +71,14 @@ pub(crate) struct Api {
 
 /// Everything that is served.
 pub(crate) fn router(api: Arc<Api>) -> Router {
-    let open = Router::new()
-        .route("/healthz", get(healthy))
-        .route("/livez", get(healthy))
-        .route("/readyz", get(ready))
+    let open = health::routes()
         .route("/version", get(discovery::version))
         .route("/version/", get(discovery::version));
     let closed = discovery::routes().fallback(resource).layer(from_fn(authenticated));
     open.merge(closed)
+        .method_not_allowed_fallback(async || failure(&Status::no_such_method()))
         .layer(from_fn_with_state(api.clone(), answered))
         .with_state(api)
-}
-
-async fn healthy() -> &'static str {
-    "ok"
-}
-
-async fn ready(State(api): State<Arc<Api>>) -> Response {
-    if api.stop.is_cancelled() {
-        return failure(&Status::unavailable("the API server is shutting down"));
-    }
-    "ok".into_response()
 }
 
 /// Nobody without credentials goes on from here.

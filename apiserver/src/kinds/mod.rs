@@ -111,9 +111,6 @@ pub(crate) trait Rules: Send + Sync {
         keep_all_but_status(new, old);
     }
 
-    /// Says on an object that is to be deleted what has to happen before it goes.
-    fn prepare_delete(&self, _object: &mut Object) {}
-
     /// An update through another subresource of the same body (`approval`, `resize`) changes what that subresource is about.
     fn prepare_part_update(&self, _part: &str, new: &mut Object, old: &Object) {
         keep_all(new, old);
@@ -121,6 +118,9 @@ pub(crate) trait Rules: Send + Sync {
 
     /// Writes down when something became as it is, where an update leaves that to the server.
     fn stamp(&self, _new: &mut Object, _old: &Object, _now: Timestamp) {}
+
+    /// Says on an object that is to be deleted what has to happen before it goes.
+    fn prepare_delete(&self, _object: &mut Object) {}
 
     /// Fills in what the client left out. Idempotent.
     fn defaults(&self, _object: &mut Object) {}
@@ -322,7 +322,6 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ServiceAccount") => &service_account::ServiceAccounts,
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => &custom_resource_definition::CustomResourceDefinitions,
         ("apiregistration.k8s.io", "APIService") => &api_service::ApiServices,
         ("events.k8s.io", "Event") => &event::NewEvents,
         ("certificates.k8s.io", "CertificateSigningRequest") => &certificates::SigningRequests,
@@ -334,6 +333,7 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "LimitRange") => &limit_range::LimitRanges,
         ("", "PersistentVolume") => &persistent_volume::Volumes,
         ("", "PersistentVolumeClaim") => &persistent_volume_claim::Claims,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => &custom_resource_definition::CustomResourceDefinitions,
         ("", "PodTemplate") => &pod_template::PodTemplates,
         ("", "ReplicationController") => &replica_set::ReplicationControllers,
         ("", "ResourceQuota") => &resource_quota::Quotas,
