@@ -10,6 +10,7 @@ mod admission;
 mod auth;
 mod decode;
 mod discovery;
+mod fields;
 mod http;
 mod kinds;
 pub mod patch;

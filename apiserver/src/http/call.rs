@@ -8,10 +8,11 @@ use minik_api::trace::{self, Traceparent};
 use percent_encoding::percent_decode_str;
 
 use super::accept::Accept;
+use super::field_manager;
 use super::params::Params;
 use crate::auth::{self, User};
 use crate::kinds::{KindRules, Kinds};
-use crate::registry::{Target, WriteOptions};
+use crate::registry::{FieldManager, Target, WriteOptions};
 
 /// A request to a resource.
 pub(crate) struct Call {
@@ -25,6 +26,8 @@ pub(crate) struct Call {
     pub(crate) params: Params,
     /// As what the answer is wanted.
     pub(crate) accept: Accept,
+    /// Which program, as `managedFields` will say.
+    manager: String,
     /// Who.
     pub(crate) user: User,
     /// Its place in a trace, that of the header or a new one.
@@ -43,6 +46,7 @@ impl Call {
                 ResourcePath::parse_with(&path, &|group, version, plural| kinds.at(group, version, plural))
             })
             .ok_or_else(Status::no_such_path)?;
+        let params = Params::parse(&parts.uri)?;
         let user = parts
             .extensions
             .get::<User>()
@@ -52,7 +56,8 @@ impl Call {
             method: parts.method.clone(),
             rules: kinds.rules(path.kind),
             path,
-            params: Params::parse(&parts.uri)?,
+            manager: field_manager::of(&params, &parts)?,
+            params,
             accept: Accept::of(&parts.headers),
             user,
             traceparent: traceparent(&parts.headers),
@@ -116,9 +121,18 @@ impl Call {
         }
     }
 
+    /// Who owns what this call writes.
+    pub(crate) fn field_manager(&self) -> FieldManager<'_> {
+        FieldManager {
+            name: &self.manager,
+            subresource: self.path.subresource.as_deref().unwrap_or_default(),
+        }
+    }
+
     /// What the registry has to know of the request.
-    pub(crate) fn write_options(&self) -> WriteOptions {
+    pub(crate) fn write_options(&self) -> WriteOptions<'_> {
         WriteOptions {
+            manager: Some(self.field_manager()),
             dry_run: self.params.dry_run,
             traceparent: self.traceparent,
         }

@@ -11,11 +11,13 @@
 //! server runs need no other router.
 
 mod accept;
+mod apply;
 mod body;
 mod call;
 mod create;
 mod delete;
 mod etag;
+mod field_manager;
 mod get;
 mod list;
 mod params;

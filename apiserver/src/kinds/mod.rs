@@ -37,6 +37,7 @@ use minik_api::{field, names};
 use serde_json::{Value, json};
 
 use crate::decode::{self, DecodeError};
+use crate::fields;
 
 pub(crate) use catalogue::{KindRules, Kinds};
 pub(crate) use metadata::{validate_metadata, validate_metadata_update};
@@ -93,6 +94,17 @@ pub(crate) trait Rules: Send + Sync {
     /// What is wrong with the status of `new` in the place of that of `old`.
     fn validate_status_update(&self, _new: &Object, _old: &Object) -> Vec<field::Error> {
         Vec::new()
+    }
+
+    /// What parts the fields have that can have different owners.
+    fn fields_type(&self, kind: &Kind) -> fields::Type<'_> {
+        fields::type_of(kind)
+    }
+
+    /// The fields that a write through the resource itself (`""`) or a subresource doesn't change, so that nobody comes to own
+    /// them by it.
+    fn reset_fields(&self, kind: &Kind, subresource: &str) -> fields::Set {
+        fields::reset_fields(kind, subresource)
     }
 
     /// What isn't wrong, but will hurt: sent as `Warning` headers.

@@ -4,8 +4,10 @@
 //! [`crate::admission`], and [`crate::storage`] keeps the result. Every failure is a `Status`.
 
 mod addresses;
+mod apply;
 mod create;
 mod delete;
+mod fields;
 mod list;
 pub(crate) mod namespaces;
 mod update;
@@ -42,11 +44,22 @@ pub(crate) struct Registry {
 
 /// What the order of a write has to know of the request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct WriteOptions {
+pub(crate) struct WriteOptions<'a> {
+    /// Who will own the fields that change; `None`: what the object says already stays.
+    pub(crate) manager: Option<FieldManager<'a>>,
     /// Do everything but store.
     pub(crate) dry_run: bool,
     /// The request's place in its trace.
     pub(crate) traceparent: Traceparent,
+}
+
+/// Who writes, as `managedFields` will say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FieldManager<'a> {
+    /// What the request gives, or the client's program.
+    pub(crate) name: &'a str,
+    /// Through which subresource; empty for the resource itself.
+    pub(crate) subresource: &'a str,
 }
 
 /// Which object of which kind.
@@ -119,7 +132,12 @@ impl Registry {
         self.addresses.assign(object, others)
     }
 
-    fn attributes<'a>(&'a self, operation: Operation, target: &Target<'a>, options: &WriteOptions) -> Attributes<'a> {
+    fn attributes<'a>(
+        &'a self,
+        operation: Operation,
+        target: &Target<'a>,
+        options: &WriteOptions<'_>,
+    ) -> Attributes<'a> {
         Attributes {
             operation,
             kind: target.kind,

@@ -9,7 +9,7 @@ use minik_api::status::Status;
 use minik_api::trace::Traceparent;
 use serde_json::{Value, json};
 
-use super::{DeleteOptions, Part, Registry, Selection, Target, WriteOptions, resource};
+use super::{DeleteOptions, FieldManager, Part, Registry, Selection, Target, WriteOptions, resource};
 
 /// There from the start.
 const INITIAL: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -168,8 +168,12 @@ fn service_accounts() -> &'static Kind {
 }
 
 /// The server's own writes begin a trace of their own.
-fn own() -> WriteOptions {
+fn own() -> WriteOptions<'static> {
     WriteOptions {
+        manager: Some(FieldManager {
+            name: "minik-apiserver",
+            subresource: "",
+        }),
         dry_run: false,
         traceparent: Traceparent::new(),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use minik_api::object::Object;
 use minik_api::status::Status;
 
-use super::{Registry, Target, WriteOptions, namespaces, status_of};
+use super::{Registry, Target, WriteOptions, fields, namespaces, status_of};
 use crate::admission::{self, Operation};
 use crate::kinds::{validate_metadata, validate_metadata_update};
 use crate::storage::{Change, Expect, Stored, WriteError};
@@ -67,7 +67,7 @@ impl Registry {
         &self,
         target: Target<'_>,
         part: Part,
-        options: WriteOptions,
+        options: WriteOptions<'_>,
         mut wanted: impl FnMut(&Object) -> Result<Object, Status>,
     ) -> Result<Arc<Stored>, Status> {
         let _turn = self.turn(target.kind).await;
@@ -82,7 +82,7 @@ impl Registry {
         &self,
         target: &Target<'_>,
         part: Part,
-        options: &WriteOptions,
+        options: &WriteOptions<'_>,
         old: &Object,
         mut new: Object,
     ) -> Result<Put, Status> {
@@ -94,6 +94,8 @@ impl Registry {
             Part::Status => rules.prepare_status_update(&mut new, old),
             Part::Own => {}
         }
+        rules.defaults(&mut new);
+        fields::updated(target.kind, &*rules, options, old, &mut new);
         let attributes = self.attributes(Operation::Update, target, options);
         admission::mutate(&attributes, &mut new);
         rules.defaults(&mut new);
@@ -104,7 +106,7 @@ impl Registry {
         if rules.is_new_generation(&new, old) {
             new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
         }
-        if new == *old {
+        if fields::is_same(&mut new, old) {
             return Ok(Put::Keep);
         }
         errors.extend(validate_metadata(target.kind, rules.name_rule(), &new.metadata));
