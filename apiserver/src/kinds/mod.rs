@@ -11,6 +11,7 @@
 mod catalogue;
 mod checks;
 mod config_map;
+mod deployment;
 mod duration;
 mod endpoints;
 mod event;
@@ -21,14 +22,17 @@ mod metadata;
 mod namespace;
 mod node;
 mod pod;
+mod pod_template;
 mod rbac;
 mod read;
+mod replica_set;
 mod secret;
 mod service;
 mod service_account;
 #[cfg(test)]
 mod testing;
 pub(crate) mod versions;
+mod workload;
 
 use jiff::Timestamp;
 use minik_api::kinds::Kind;
@@ -117,9 +121,9 @@ pub(crate) trait Rules: Send + Sync {
         false
     }
 
-    /// Whether this change counts.
-    fn is_new_generation(&self, new: &Object, old: &Object) -> bool {
-        self.has_generation() && new.body.get("spec") != old.body.get("spec")
+    /// Whether a change is one of those that `metadata.generation` counts.
+    fn raises_generation(&self, new: &Object, old: &Object) -> bool {
+        new.body.get("spec") != old.body.get("spec")
     }
 
     /// How long a deletion waits for somebody to finish the object's work; `None` when it doesn't wait at all.
@@ -235,6 +239,10 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ServiceAccount") => &service_account::ServiceAccounts,
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
+        ("", "PodTemplate") => &pod_template::PodTemplates,
+        ("", "ReplicationController") => &replica_set::ReplicationControllers,
+        ("apps", "Deployment") => &deployment::Deployments,
+        ("apps", "ReplicaSet") => &replica_set::ReplicaSets,
         ("rbac.authorization.k8s.io", "ClusterRole") => &rbac::Roles { namespaced: false },
         ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
         ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },

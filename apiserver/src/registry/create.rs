@@ -31,7 +31,8 @@ impl Registry {
         options: WriteOptions<'_>,
     ) -> Result<Arc<Stored>, Status> {
         check_identity(kind, namespace, &mut object)?;
-        fill(kind, &*self.kinds.rules(kind), &mut object);
+        let rules = self.kinds.rules(kind);
+        fill(kind, &*rules, &mut object);
         let _turn = self.turn(kind).await;
         let prefix = object
             .metadata
@@ -44,6 +45,8 @@ impl Registry {
             if let Some(prefix) = &prefix {
                 object.metadata.name = Some(generated(prefix, &mut rand::rng()));
             }
+            // Some kinds put the name and the uid where others look for them.
+            rules.prepare_create(&mut object);
             let name = object.name().to_owned();
             let target = Target {
                 kind,
@@ -118,7 +121,6 @@ fn check_identity(kind: &Kind, namespace: &str, object: &mut Object) -> Result<(
 
 /// What the server alone decides.
 fn fill(kind: &'static Kind, rules: &dyn Rules, object: &mut Object) {
-    rules.prepare_create(object);
     object.api_version = kind.stored().api_version();
     object.kind = kind.kind.to_owned();
     let metadata = &mut object.metadata;

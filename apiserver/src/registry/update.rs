@@ -103,7 +103,7 @@ impl Registry {
             Part::Main => self.assign_addresses(target, &mut new),
             Part::Status | Part::Own => Vec::new(),
         };
-        if rules.is_new_generation(&new, old) {
+        if rules.has_generation() && rules.raises_generation(&new, old) {
             new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
         }
         if fields::is_same(&mut new, old) {

@@ -70,6 +70,8 @@ impl Labels {
                 operator,
             });
         }
+        // As upstream shows it.
+        requirements.sort_by(|one, other| one.key.cmp(&other.key));
         Ok(Self(requirements))
     }
 
