@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use parse::{Parsed, json, yaml};
 pub(crate) use protobuf::protobuf;
+pub(crate) use shape::canonical;
 
 /// The body is no object of its kind.
 #[derive(Debug, PartialEq, thiserror::Error)]

@@ -11,6 +11,7 @@
 //! ```
 //! The rules are those of structured-merge-diff and of apimachinery's `managedfields`; every client sees them.
 
+mod canonical;
 mod compare;
 mod conflict;
 mod document;
@@ -96,16 +97,21 @@ pub(crate) fn track_update(write: &Write<'_>, old: &Object, new: &mut Object) {
 }
 
 /// What was applied: a document, and whether it takes what others own.
-pub(crate) struct Apply<'a> {
-    /// The kind that it has to be of.
-    pub(crate) kind: &'a Kind,
-    /// Parts of an object.
-    pub(crate) document: &'a Value,
-    /// Takes over fields in conflict.
-    pub(crate) force: bool,
+pub(crate) struct Apply {
+    kind: &'static Kind,
+    document: Value,
+    force: bool,
 }
 
-impl Apply<'_> {
+impl Apply {
+    /// Parts of an object of this kind; `force` takes over fields in conflict.
+    pub(crate) fn new(kind: &'static Kind, mut document: Value, force: bool) -> Self {
+        if let Some(definition) = schema::of(kind) {
+            canonical::document(definition, &mut document);
+        }
+        Self { kind, document, force }
+    }
+
     /// The object that this makes of `live`, as a document that is to be decoded, and its managers.
     ///
     /// # Errors
@@ -134,13 +140,13 @@ impl Apply<'_> {
         }
         let mut outcome = self.outcome(write, &object, before)?;
         if write.by.name == last_applied::KUBECTL {
-            last_applied::renew(&mut outcome.object, self.document);
+            last_applied::renew(&mut outcome.object, &self.document);
         }
         Ok((outcome.object, outcome.managers.encode()))
     }
 
     fn outcome(&self, write: &Write<'_>, live: &Value, before: Managers) -> Result<track::Outcome, Status> {
-        let conflicts = match write.apply(live, self.document, before.clone(), self.force) {
+        let conflicts = match write.apply(live, &self.document, before.clone(), self.force) {
             Ok(outcome) => return Ok(outcome),
             Err(conflicts) => conflicts,
         };
@@ -157,7 +163,7 @@ impl Apply<'_> {
             return Err(conflict::status(&left));
         }
         write
-            .apply(live, self.document, before, true)
+            .apply(live, &self.document, before, true)
             .map_err(|conflicts| conflict::status(&conflicts))
     }
 
@@ -175,7 +181,7 @@ impl Apply<'_> {
         {
             return Err(Status::bad_request("metadata.managedFields must be nil"));
         }
-        validate::validate(write.of, self.document).map_err(|errors| {
+        validate::validate(write.of, &self.document).map_err(|errors| {
             let name = |name: &str| self.document["metadata"][name].as_str().unwrap_or_default();
             let message = format!(
                 "failed to create typed patch object ({}/{}; {}, Kind={kind}): {errors}",

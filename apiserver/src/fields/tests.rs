@@ -74,11 +74,7 @@ impl Story {
             document["kind"] = self.kind.kind.into();
             document["apiVersion"] = self.kind.api_version().into();
         }
-        let apply = Apply {
-            kind: self.kind,
-            document: &document,
-            force,
-        };
+        let apply = Apply::new(self.kind, document, force);
         let (mut value, managers) = apply.to(&write, self.live.as_ref())?;
         if let Value::Object(map) = &mut value {
             map.entry("metadata").or_insert_with(|| json!({}));
@@ -419,6 +415,19 @@ fn applying_again_changes_nothing_not_even_the_time() {
     assert_eq!(story.live, before);
     story.apply("b", web(Some(1), "nginx")).expect("the same");
     assert_ne!(story.live, before, "now b wants it, too");
+}
+
+#[test]
+fn one_quantity_can_be_written_in_two_ways() {
+    let limited = |cpu: &str| {
+        let container = json!({"name": "c", "resources": {"limits": {"cpu": cpu}}});
+        json!({"metadata": {"name": "p"}, "spec": {"containers": [container]}})
+    };
+    let mut story = Story::new("v1", "Pod");
+    story.put("a", limited("1"));
+    story.apply("b", limited("1000m")).expect("the same is no conflict");
+    let status = story.apply("b", limited("1001m")).expect_err("a conflict");
+    assert!(status.message.ends_with(".resources.limits.cpu"), "{}", status.message);
 }
 
 #[test]

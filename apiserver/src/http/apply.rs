@@ -19,11 +19,7 @@ pub(super) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Res
     let (document, mut warnings) = document(&call, body).await?;
     let kind = call.path.kind;
     let write = call.field_manager().write(kind, &*call.rules, Operation::Apply);
-    let apply = Apply {
-        kind,
-        document: &document,
-        force: call.params.force.unwrap_or(false),
-    };
+    let apply = Apply::new(kind, document, call.params.force.unwrap_or(false));
     let target = call.target();
     let wanted = |old: Option<&Object>| {
         let live = old.cloned().map(|mut live| {
