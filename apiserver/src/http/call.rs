@@ -1,5 +1,7 @@
 //! A call: a request to a path of the table of kinds, taken apart once.
 
+use std::sync::Arc;
+
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use minik_api::path::ResourcePath;
@@ -9,7 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use super::accept::Accept;
 use super::params::Params;
-use crate::auth::{self, User};
+use crate::auth::{Asked, Authorizer, Resource, User};
 use crate::registry::{Target, WriteOptions};
 
 /// A request to a resource.
@@ -23,7 +25,7 @@ pub(crate) struct Call {
     /// As what the answer is wanted.
     pub(crate) accept: Accept,
     /// Who.
-    pub(crate) user: User,
+    pub(crate) user: Arc<User>,
     /// Its place in a trace, that of the header or a new one.
     pub(crate) traceparent: Traceparent,
     /// The rest of the request, but for its body.
@@ -40,7 +42,7 @@ impl Call {
             .ok_or_else(Status::no_such_path)?;
         let user = parts
             .extensions
-            .get::<User>()
+            .get::<Arc<User>>()
             .cloned()
             .ok_or_else(Status::unauthorized)?;
         Ok(Self {
@@ -83,16 +85,34 @@ impl Call {
     }
 
     /// Whether the user may do this.
-    pub(super) fn authorize(&self) -> Result<(), Status> {
-        auth::authorize(
+    pub(super) fn authorize(&self, authorizer: &Authorizer) -> Result<(), Status> {
+        let kind = self.path.kind;
+        let fields = (!self.params.fields.is_empty()).then_some(&self.params.fields);
+        // A list or watch that is narrowed to one name is allowed as a look at that object.
+        let selected = || {
+            fields?
+                .requirements()
+                .iter()
+                .find(|one| one.path == "metadata.name" && one.equal)
+        };
+        let name = self.path.name.as_deref().or_else(|| Some(selected()?.value.as_str()));
+        let namespace = match (&self.path.namespace, &self.path.name) {
+            (Some(namespace), _) => namespace,
+            // As upstream: a namespace is within itself, so that those who may read all of it may read it.
+            (None, Some(name)) if kind.group.is_empty() && kind.kind == "Namespace" => name,
+            (None, _) => "",
+        };
+        authorizer.authorize(
             &self.user,
-            &auth::Request {
+            &Asked::Resource(Resource {
                 verb: self.verb(),
-                kind: self.path.kind,
-                subresource: self.path.subresource.as_deref(),
-                namespace: self.path.namespace.as_deref(),
-                name: self.path.name.as_deref(),
-            },
+                group: kind.group,
+                resource: kind.plural,
+                subresource: self.path.subresource.as_deref().unwrap_or_default(),
+                namespace,
+                name: name.unwrap_or_default(),
+                fields,
+            }),
         )
     }
 
@@ -111,8 +131,9 @@ impl Call {
     }
 
     /// What the registry has to know of the request.
-    pub(crate) fn write_options(&self) -> WriteOptions {
+    pub(crate) fn write_options(&self) -> WriteOptions<'_> {
         WriteOptions {
+            user: &self.user,
             dry_run: self.params.dry_run,
             traceparent: self.traceparent,
         }

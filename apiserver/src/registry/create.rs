@@ -28,7 +28,7 @@ impl Registry {
         kind: &'static Kind,
         namespace: &str,
         mut object: Object,
-        options: WriteOptions,
+        options: WriteOptions<'_>,
     ) -> Result<Arc<Stored>, Status> {
         check_identity(kind, namespace, &mut object)?;
         fill(kind, &mut object);
@@ -130,7 +130,8 @@ fn fill(kind: &'static Kind, object: &mut Object) {
     metadata.generation = rules.has_generation().then_some(1);
 }
 
-fn generated(prefix: &str, random: &mut impl Rng) -> String {
+/// A name that begins with `prefix` and that nothing else is likely to have.
+pub(crate) fn generated(prefix: &str, random: &mut impl Rng) -> String {
     let end = (0..=PREFIX_MAX.min(prefix.len()))
         .rev()
         .find(|&end| prefix.is_char_boundary(end));

@@ -22,12 +22,14 @@ use minik_api::trace::Traceparent;
 use tokio::sync::MutexGuard;
 
 use crate::admission::{Attributes, Operation};
+use crate::auth::{Authorizer, User};
 use crate::kinds::rules;
 use crate::storage::{Key, Store, Stored, WriteError, chain};
 
 use addresses::Addresses;
 
 pub use addresses::{InvalidRange, ServiceRange};
+pub(crate) use create::generated;
 pub(crate) use delete::{DeleteOptions, Deleted};
 pub(crate) use list::{List, ListOptions, Match, Selection};
 pub(crate) use update::{Part, Put};
@@ -37,15 +39,29 @@ pub(crate) use update::{Part, Put};
 pub(crate) struct Registry {
     store: Store,
     addresses: Arc<Addresses>,
+    authorizer: Arc<Authorizer>,
 }
 
 /// What the order of a write has to know of the request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct WriteOptions {
+pub(crate) struct WriteOptions<'a> {
+    /// Who writes.
+    pub(crate) user: &'a Arc<User>,
     /// Do everything but store.
     pub(crate) dry_run: bool,
     /// The request's place in its trace.
     pub(crate) traceparent: Traceparent,
+}
+
+impl WriteOptions<'static> {
+    /// Of the server's own writes, which begin a trace of their own.
+    pub(crate) fn own() -> Self {
+        Self {
+            user: User::server(),
+            dry_run: false,
+            traceparent: Traceparent::new(),
+        }
+    }
 }
 
 /// Which object of which kind.
@@ -76,8 +92,16 @@ impl Target<'_> {
 impl Registry {
     /// On this store, with these addresses for services.
     pub(crate) fn new(store: Store, services: ServiceRange) -> Self {
-        let addresses = Arc::new(Addresses::new(services));
-        Self { store, addresses }
+        Self {
+            authorizer: Arc::new(Authorizer::new(store.clone())),
+            addresses: Arc::new(Addresses::new(services)),
+            store,
+        }
+    }
+
+    /// Who decides who may what.
+    pub(crate) fn authorizer(&self) -> &Authorizer {
+        &self.authorizer
     }
 
     /// For those who watch.
@@ -108,13 +132,21 @@ impl Registry {
         self.addresses.assign(object, others)
     }
 
-    fn attributes<'a>(&'a self, operation: Operation, target: &Target<'a>, options: &WriteOptions) -> Attributes<'a> {
+    fn attributes<'a>(
+        &'a self,
+        operation: Operation,
+        target: &Target<'a>,
+        options: &WriteOptions<'a>,
+    ) -> Attributes<'a> {
         Attributes {
             operation,
             kind: target.kind,
             namespace: target.namespace,
             name: target.name,
+            old: None,
+            user: options.user,
             store: &self.store,
+            authorizer: &self.authorizer,
             traceparent: options.traceparent,
         }
     }

@@ -6,7 +6,7 @@ use minik_api::object::Object;
 use minik_api::status::Status;
 
 use super::{Registry, Target, WriteOptions, namespaces, status_of};
-use crate::admission::{self, Operation};
+use crate::admission::{self, Attributes, Operation};
 use crate::kinds::{rules, validate_metadata, validate_metadata_update};
 use crate::storage::{Change, Expect, Stored, WriteError};
 
@@ -67,7 +67,7 @@ impl Registry {
         &self,
         target: Target<'_>,
         part: Part,
-        options: WriteOptions,
+        options: WriteOptions<'_>,
         mut wanted: impl FnMut(&Object) -> Result<Object, Status>,
     ) -> Result<Arc<Stored>, Status> {
         let _turn = self.turn(target.kind).await;
@@ -94,7 +94,10 @@ impl Registry {
             Part::Status => rules.prepare_status_update(&mut new, old),
             Part::Own => {}
         }
-        let attributes = self.attributes(Operation::Update, target, options);
+        let attributes = Attributes {
+            old: Some(old),
+            ..self.attributes(Operation::Update, target, options)
+        };
         admission::mutate(&attributes, &mut new);
         rules.defaults(&mut new);
         let mut errors = match part {
