@@ -2,6 +2,9 @@
 
 use crate::kinds::{self, Kind};
 
+/// Finds the kind served at a group, version and plural: [`kinds::at`], or a server's own catalogue.
+pub type Find<'a> = dyn Fn(&str, &str, &str) -> Option<&'static Kind> + 'a;
+
 /// What a resource path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourcePath {
@@ -16,10 +19,16 @@ pub struct ResourcePath {
 }
 
 impl ResourcePath {
-    /// Reads a path, already percent-decoded; `None` when no kind is served there. A cluster kind below a namespace, or an
-    /// object of a namespaced kind without one, names nothing.
+    /// Reads a path of a built-in kind; see [`ResourcePath::parse_with`].
     #[must_use]
     pub fn parse(path: &str) -> Option<Self> {
+        Self::parse_with(path, &kinds::at)
+    }
+
+    /// Reads a path, already percent-decoded; `None` when `find` knows no kind there. A cluster kind below a namespace, or an
+    /// object of a namespaced kind without one, names nothing.
+    #[must_use]
+    pub fn parse_with(path: &str, find: &Find<'_>) -> Option<Self> {
         let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         let (group, version, rest) = match segments.as_slice() {
             ["api", version, rest @ ..] => ("", *version, rest),
@@ -44,7 +53,7 @@ impl ResourcePath {
             [plural, name, subresource] => (plural, Some(*name), Some(*subresource)),
             _ => return None,
         };
-        let kind = kinds::at(group, version, plural)?;
+        let kind = find(group, version, plural)?;
         let fits = if kind.namespaced {
             namespace.is_some() || name.is_none()
         } else {

@@ -27,6 +27,9 @@ pub struct Status {
     pub details: Option<Box<Details>>,
     /// The HTTP status code.
     pub code: u16,
+    /// A token with which a list can go on nevertheless (`metadata.continue`); empty for none.
+    #[serde(skip)]
+    pub continue_token: String,
 }
 
 /// What a [`Status`] is about.
@@ -82,6 +85,7 @@ impl Status {
             reason: reason.into(),
             details: None,
             code,
+            continue_token: String::new(),
         }
     }
 
@@ -137,6 +141,13 @@ impl Status {
             "MethodNotAllowed",
             format!("{action} is not supported on resources of kind \"{resource}\""),
         )
+    }
+
+    /// 405: nothing does this at that path.
+    #[must_use]
+    pub fn no_such_method() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        Self::failure(405, "MethodNotAllowed", message)
     }
 
     /// 406: none of the accepted media types is served here.
@@ -236,7 +247,7 @@ impl Status {
 
     /// 504: it took too long; the write may or may not have happened.
     pub fn timeout(message: impl Into<String>) -> Self {
-        Self::failure(504, "Timeout", message)
+        Self::failure(504, "Timeout", format!("Timeout: {}", message.into()))
     }
 
     /// Success, with what it was about (the answer to some deletes).
@@ -248,6 +259,7 @@ impl Status {
             reason: String::new(),
             details: None,
             code: 200,
+            continue_token: String::new(),
         }
     }
 
@@ -267,7 +279,10 @@ impl Status {
         let mut value = serde_json::to_value(self).expect("a Status is strings and numbers");
         value["kind"] = "Status".into();
         value["apiVersion"] = "v1".into();
-        value["metadata"] = serde_json::json!({});
+        value["metadata"] = match self.continue_token.as_str() {
+            "" => serde_json::json!({}),
+            token => serde_json::json!({"continue": token}),
+        };
         value
     }
 }

@@ -7,7 +7,7 @@ use minik_api::status::Status;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::kinds::{rules, versions};
+use crate::kinds::{Rules, versions};
 use crate::storage::Stored;
 
 /// How much of each object goes along with its row.
@@ -38,21 +38,14 @@ impl Include {
 /// meta.k8s.io Table of objects of one kind.
 pub(crate) fn table(
     kind: &'static Kind,
+    rules: &dyn Rules,
     version: &str,
     items: &[&Stored],
     include: Include,
     meta: &impl Serialize,
 ) -> Value {
-    let rules = rules(kind);
     let now = Timestamp::now();
-    let columns: Vec<Value> = rules
-        .columns()
-        .iter()
-        .map(|column| {
-            json!({"name": column.name, "type": column.kind, "format": column.format,
-                "description": column.description, "priority": column.priority})
-        })
-        .collect();
+    let columns = rules.column_definitions();
     let rows: Vec<Value> = items
         .iter()
         .map(|stored| {

@@ -73,6 +73,8 @@ pub enum Verb {
     Apply(commands::apply::Apply),
     /// Set and remove annotations of objects
     Annotate(commands::mark::Mark),
+    /// Create objects that are not there yet
+    Create(commands::create::Create),
     /// Show objects
     Get(commands::get::Get),
     /// Show everything about an object, with its events
@@ -83,6 +85,8 @@ pub enum Verb {
     Exec(commands::exec::Exec),
     /// Join the input and output of a container's main process
     Attach(commands::attach::Attach),
+    /// Copy files into a container and out of it
+    Cp(commands::cp::Cp),
     /// Make ports of a pod reachable on this machine
     PortForward(commands::port_forward::PortForward),
     /// Delete objects
@@ -117,11 +121,13 @@ impl Verb {
             Self::Demo(verb) => verb.run(global).await,
             Self::Annotate(verb) => verb.run(global, Which::Annotations).await,
             Self::Apply(verb) => verb.run(global).await,
+            Self::Create(verb) => verb.run(global).await,
             Self::Get(verb) => verb.run(global).await,
             Self::Describe(verb) => verb.run(global).await,
             Self::Logs(verb) => verb.run(global).await,
             Self::Exec(verb) => verb.run(global).await,
             Self::Attach(verb) => verb.run(global).await,
+            Self::Cp(verb) => verb.run(global).await,
             Self::PortForward(verb) => verb.run(global).await,
             Self::Delete(verb) => verb.run(global).await,
             Self::Label(verb) => verb.run(global, Which::Labels).await,

@@ -29,7 +29,7 @@ mod storage;
 use std::sync::LazyLock;
 
 /// The identity of a kind, as discovery tells it (metav1.APIResource).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kind {
     /// `""` is the core group.
     pub group: &'static str,
@@ -56,7 +56,7 @@ pub struct Kind {
 }
 
 /// A subresource and what can be done with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Subresource {
     /// `status`
     pub name: &'static str,

@@ -12,7 +12,10 @@
 //!   protocol? string(Protocol) #4               the name of the type in Go, for messages; the number in protobuf
 //!  PodSpec
 //!   containers [Container] #2 merge=name list=map:name
+//!  Protocol = SCTP|TCP|UDP                      a type of texts that has these values and no others (`+enum`)
 //! ```
+//! `optional` and `required` say what `?` alone would get wrong; `default=` is JSON. Both are for documents (OpenAPI) and for
+//! server-side apply's keys, not for the defaulting of objects.
 
 mod read;
 
@@ -47,6 +50,10 @@ pub struct Field {
     pub omit_empty: bool,
     /// Zero is something else than none.
     pub pointer: bool,
+    /// An object has to have it.
+    pub required: bool,
+    /// What stands for it when it is absent (`+default`), in JSON; only where the Go type is marked so.
+    pub default: Option<&'static str>,
     /// Its number in protobuf; several when it stands in messages that JSON doesn't have. None for what isn't sent.
     pub numbers: Vec<u32>,
     /// How strategic merge patches treat it.
@@ -168,15 +175,30 @@ pub fn named(group: &str, version: &str, name: &str) -> Option<&'static Definiti
     Some(&TABLE.definitions[*index])
 }
 
+/// The only values of a type of texts as a field of `definition` names it; none when any text will do.
+#[must_use]
+pub fn values(definition: &'static Definition, alias: &'static str) -> Option<&'static [&'static str]> {
+    let own = (definition.group, definition.version);
+    // Types of other groups are named without their group, and only these two are taken from.
+    let found = [own, ("core", "v1"), ("meta", "v1")]
+        .into_iter()
+        .find_map(|(group, version)| TABLE.values.get(&(group, version, alias)));
+    found.map(Vec::as_slice)
+}
+
 /// Every definition.
 #[must_use]
 pub fn all() -> &'static [Definition] {
     &TABLE.definitions
 }
 
+/// Group, version and name.
+type Name = (&'static str, &'static str, &'static str);
+
 struct Table {
     definitions: Vec<Definition>,
-    index: HashMap<(&'static str, &'static str, &'static str), usize>,
+    index: HashMap<Name, usize>,
+    values: HashMap<Name, Vec<&'static str>>,
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| read::table(include_str!("definitions.txt")));
@@ -221,6 +243,13 @@ mod tests {
         assert_eq!(exec.numbers, [1, 1]);
         let volumes = spec.field("volumes").expect("there");
         assert!(volumes.merge.items && volumes.merge.retain_keys);
+        assert_eq!(protocol.default, Some("\"TCP\""));
+        assert_eq!(
+            values(container, "PullPolicy"),
+            Some(&["Always", "IfNotPresent", "Never"][..])
+        );
+        assert_eq!(values(container, "UID"), None);
+        assert!(containers.required && !ports.required);
         let template = named("apps", "v1", "DeploymentSpec").and_then(|spec| spec.field("template"));
         assert_eq!(
             template

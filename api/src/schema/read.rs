@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Definition, Field, List, Merge, Reference, Shape, Table};
+use super::{Definition, Field, List, Merge, Name, Reference, Shape, Table};
 
 /// A definition's place and the lines of its fields.
 struct Entry {
@@ -13,22 +13,27 @@ struct Entry {
     lines: Vec<&'static str>,
 }
 
-type Index = HashMap<(&'static str, &'static str, &'static str), usize>;
+type Index = HashMap<Name, usize>;
+type Values = HashMap<Name, Vec<&'static str>>;
 
 /// The whole table. References go forward, so names are gathered first.
 pub(super) fn table(text: &'static str) -> Table {
-    let entries = entries(text);
+    let (entries, values) = entries(text);
     let index: Index = entries
         .iter()
         .enumerate()
         .map(|(at, entry)| ((entry.group, entry.version, entry.name), at))
         .collect();
     let definitions = entries.iter().map(|entry| definition(entry, &index)).collect();
-    Table { definitions, index }
+    Table {
+        definitions,
+        index,
+        values,
+    }
 }
 
-fn entries(text: &'static str) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = Vec::new();
+fn entries(text: &'static str) -> (Vec<Entry>, Values) {
+    let (mut entries, mut values): (Vec<Entry>, Values) = Default::default();
     let (mut group, mut version) = ("", "");
     for line in text.lines() {
         if let Some(field) = line.strip_prefix("  ") {
@@ -36,6 +41,10 @@ fn entries(text: &'static str) -> Vec<Entry> {
             entry.lines.push(field);
         } else if let Some(definition) = line.strip_prefix(' ') {
             let (name, mark) = definition.split_once(' ').unwrap_or((definition, ""));
+            if let Some(listed) = mark.strip_prefix("= ") {
+                values.insert((group, version, name), listed.split('|').collect());
+                continue;
+            }
             entries.push(Entry {
                 group,
                 version,
@@ -47,7 +56,7 @@ fn entries(text: &'static str) -> Vec<Entry> {
             (group, version) = line.split_once('/').expect("a group and a version");
         }
     }
-    entries
+    (entries, values)
 }
 
 fn definition(entry: &Entry, index: &Index) -> Definition {
@@ -67,6 +76,7 @@ fn field(line: &'static str, entry: &Entry, index: &Index) -> Field {
     let marked = words.next().expect("a name");
     let shape = shape(words.next().expect("a type"), entry, index);
     let (mut merge, mut list, mut numbers) = (Merge::default(), List::Default, Vec::new());
+    let (mut required, mut default) = (!marked.contains('?'), None);
     for word in words {
         if let Some(path) = word.strip_prefix('#') {
             numbers = path
@@ -90,6 +100,9 @@ fn field(line: &'static str, entry: &Entry, index: &Index) -> Field {
                 list = List::Map(keys.split(',').collect());
             }
             ("granular", _) => {}
+            ("optional", _) => required = false,
+            ("required", _) => required = true,
+            ("default", json) => default = Some(json),
             (other, _) => panic!("{other} is no mark of a field, in {line}"),
         }
     }
@@ -98,6 +111,8 @@ fn field(line: &'static str, entry: &Entry, index: &Index) -> Field {
         shape,
         omit_empty: marked.contains('?'),
         pointer: marked.contains('*'),
+        required,
+        default,
         numbers,
         merge,
         list,

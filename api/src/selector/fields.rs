@@ -23,23 +23,17 @@ impl Fields {
     /// Reads `a=b,c!=d`; `\,`, `\=` and `\\` stand for themselves.
     ///
     /// # Errors
-    /// When a part has no `=`, `==` or `!=`.
+    /// When a part has no `=`, `==` or `!=`, or an escape that isn't one.
     pub fn parse(text: &str) -> Result<Self, InvalidSelector> {
         let mut requirements = Vec::new();
         for part in split_unescaped(text).into_iter().filter(|part| !part.is_empty()) {
-            let (path, value, equal) = if let Some((path, value)) = part.split_once("!=") {
-                (path, value, false)
-            } else if let Some((path, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-                (path, value, true)
-            } else {
-                return Err(InvalidSelector::Syntax {
-                    found: part.to_owned(),
-                    expected: "=, ==, !=",
-                });
+            let Some((path, value, equal)) = term(part) else {
+                let message = format!("invalid selector: '{text}'; can't understand '{part}'");
+                return Err(InvalidSelector::Syntax(message));
             };
             requirements.push(FieldRequirement {
-                path: path.trim().to_owned(),
-                value: unescape(value),
+                path: path.to_owned(),
+                value: unescape(value)?,
                 equal,
             });
         }
@@ -80,13 +74,39 @@ fn split_unescaped(text: &str) -> Vec<&str> {
     parts
 }
 
-fn unescape(value: &str) -> String {
+/// Parts a term at its first `!=`, `==` or `=`.
+fn term(part: &str) -> Option<(&str, &str, bool)> {
+    let sign = part.char_indices().find_map(|(index, _)| {
+        let signs = [("!=", false), ("==", true), ("=", true)];
+        let (sign, equal) = signs.into_iter().find(|(sign, _)| part[index..].starts_with(sign))?;
+        Some((index, sign, equal))
+    });
+    let (index, sign, equal) = sign?;
+    Some((&part[..index], &part[index + sign.len()..], equal))
+}
+
+fn unescape(value: &str) -> Result<String, InvalidSelector> {
     let mut out = String::with_capacity(value.len());
     let mut characters = value.chars();
     while let Some(c) = characters.next() {
-        out.push(if c == '\\' { characters.next().unwrap_or(c) } else { c });
+        out.push(match c {
+            '\\' => match characters.next() {
+                Some(escaped @ ('\\' | ',' | '=')) => escaped,
+                other => {
+                    let sequence: String = std::iter::once('\\').chain(other).collect();
+                    let message = format!("invalid field selector: invalid escape sequence: {sequence}");
+                    return Err(InvalidSelector::Syntax(message));
+                }
+            },
+            // Upstream says which by its number.
+            ',' | '=' => {
+                let message = format!("invalid field selector: unescaped character in value: {}", u32::from(c));
+                return Err(InvalidSelector::Syntax(message));
+            }
+            c => c,
+        });
     }
-    out
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -111,7 +131,16 @@ mod tests {
         ] {
             assert_eq!(Fields::parse(text).expect(text).matches(field), taken, "{text}");
         }
-        assert!(Fields::parse("spec.nodeName").is_err());
+        for (text, sentence) in [
+            (
+                "spec.nodeName",
+                "invalid selector: 'spec.nodeName'; can't understand 'spec.nodeName'",
+            ),
+            ("a=b=c", "invalid field selector: unescaped character in value: 61"),
+            ("a=\\x", "invalid field selector: invalid escape sequence: \\x"),
+        ] {
+            assert_eq!(Fields::parse(text).expect_err(text).to_string(), sentence);
+        }
     }
 
     proptest! {

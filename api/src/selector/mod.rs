@@ -6,22 +6,17 @@ mod labels;
 pub use fields::{FieldRequirement, Fields};
 pub use labels::{Labels, Operator, Requirement};
 
-/// The text or structure is no selector.
+/// The text or structure is no selector; the sentences are upstream's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSelector {
     /// The grammar is broken.
-    #[error("unable to parse requirement: found '{found}', expected: {expected}")]
-    Syntax {
-        /// What stands there.
-        found: String,
-        /// What could stand there.
-        expected: &'static str,
-    },
+    #[error("{0}")]
+    Syntax(String),
     /// A key or value that no label can have.
-    #[error("unable to parse requirement: {what} {text:?}: {rule}")]
-    Label {
-        /// `key` or `values`
-        what: &'static str,
+    #[error("{at}: Invalid value: {text:?}: {rule}")]
+    Value {
+        /// `<nil>` for a key, `values[0]`.
+        at: String,
         /// As it stands there.
         text: String,
         /// The rule that it breaks.
@@ -30,4 +25,21 @@ pub enum InvalidSelector {
     /// An operator that isn't known, or has too many or too few values.
     #[error("{0:?} is not a valid label selector operator with these values")]
     Operator(String),
+    /// One of several requirements is broken.
+    #[error("unable to parse requirement: {0}")]
+    Requirement(Box<InvalidSelector>),
+}
+
+impl InvalidSelector {
+    fn value(at: &str, text: &str, rule: String) -> Self {
+        Self::Value {
+            at: at.to_owned(),
+            text: text.to_owned(),
+            rule,
+        }
+    }
+
+    fn in_requirement(self) -> Self {
+        Self::Requirement(Box::new(self))
+    }
 }

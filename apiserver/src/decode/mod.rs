@@ -83,14 +83,23 @@ pub(crate) fn strict_status(kind: &Kind, sentences: &[String]) -> Status {
 ///
 /// Absent and `null` are the same, and zero values that Kubernetes leaves out when it writes are left out.
 pub(crate) fn object(kind: &'static Kind, body: Value) -> Result<(Object, Vec<String>), DecodeError> {
+    object_with(kind, body, |body| match schema::of(kind) {
+        Some(definition) => shape::conform(definition, body).map_err(DecodeError::Type),
+        None => Ok(Vec::new()),
+    })
+}
+
+/// The same, for a kind whose fields `conform` knows: it prunes the body and tells what went.
+pub(crate) fn object_with(
+    kind: &'static Kind,
+    body: Value,
+    conform: impl FnOnce(&mut Map<String, Value>) -> Result<Vec<String>, DecodeError>,
+) -> Result<(Object, Vec<String>), DecodeError> {
     let Value::Object(mut body) = body else {
         return Err(DecodeError::NotAnObject(shape::type_name(&body)));
     };
     check_kind(kind, &body)?;
-    let unknown = match schema::of(kind) {
-        Some(definition) => shape::conform(definition, &mut body).map_err(DecodeError::Type)?,
-        None => Vec::new(),
-    };
+    let unknown = conform(&mut body)?;
     body.remove("apiVersion");
     body.remove("kind");
     let metadata = match body.remove("metadata") {

@@ -1,13 +1,14 @@
 //! Aggregated discovery: everything in one answer (apidiscovery.k8s.io), what kubectl asks for first.
 
 use axum::response::Response;
-use http::header::CONTENT_TYPE;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use minik_api::kinds::Kind;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{kinds_of, versions_of};
-use crate::http::{Accept, json as respond};
+use crate::http::{Accept, json as respond, unless_known};
 
 /// The version of the list that the client wants; `None` when it wants the older form.
 pub(super) fn wanted(headers: &HeaderMap) -> Option<&'static str> {
@@ -22,28 +23,32 @@ pub(super) fn wanted(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// The list of these groups.
-pub(super) fn list(headers: &HeaderMap, version: &'static str, groups: &[&str]) -> Response {
-    let items: Vec<Value> = groups.iter().map(|name| group(name)).collect();
+pub(super) fn list(headers: &HeaderMap, version: &'static str, kinds: &[&'static Kind], groups: &[&str]) -> Response {
+    let items: Vec<Value> = groups.iter().map(|name| group(kinds, name)).collect();
     let list = json!({"kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"),
         "metadata": {}, "items": items});
-    let mut response = respond(StatusCode::OK, &Accept::of(headers), &list);
+    let tag = hex::encode_upper(Sha256::digest(list.to_string()));
+    let mut response = unless_known(headers, &tag, || respond(StatusCode::OK, &Accept::of(headers), &list));
     // Clients tell by the type which of the forms they got.
     let media_type = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
     if let Ok(media_type) = HeaderValue::from_str(&media_type) {
         response.headers_mut().insert(CONTENT_TYPE, media_type);
     }
+    // Asked again each time, but only sent when something has changed.
+    let cache_control = HeaderValue::from_static("public");
+    response.headers_mut().insert(CACHE_CONTROL, cache_control);
     response
 }
 
-fn group(name: &str) -> Value {
+fn group(kinds: &[&'static Kind], name: &str) -> Value {
     let version = |version: &'static str| {
-        let resources: Vec<Value> = kinds_of(name)
+        let resources: Vec<Value> = kinds_of(kinds, name)
             .filter(|kind| kind.version == version)
             .map(resource)
             .collect();
         json!({"version": version, "freshness": "Current", "resources": resources})
     };
-    let versions: Vec<Value> = versions_of(name).into_iter().map(version).collect();
+    let versions: Vec<Value> = versions_of(kinds, name).into_iter().map(version).collect();
     json!({"metadata": {"name": name, "creationTimestamp": null}, "versions": versions})
 }
 

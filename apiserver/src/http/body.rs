@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::params::FieldValidation;
 use crate::decode::{self, Parsed};
-use crate::kinds::{rules, versions};
+use crate::kinds::versions;
 use crate::storage::Stored;
 
 /// As upstream's.
@@ -34,7 +34,10 @@ pub(crate) async fn object(call: &Call, body: Body) -> Result<(Object, Vec<Strin
         .await?
         .ok_or_else(|| Status::bad_request("the body is empty"))?;
     let validation = call.params.field_validation;
-    let (mut object, mut unknown) = decode::object(kind, parsed.value).map_err(|error| error.status(kind))?;
+    let (mut object, mut unknown) = call
+        .rules
+        .decode(kind, parsed.value)
+        .map_err(|error| error.status(kind))?;
     versions::to_stored(kind, &mut object);
     unknown.splice(0..0, parsed.duplicates);
     let warnings = judged(kind, unknown, validation)?;
@@ -42,12 +45,9 @@ pub(crate) async fn object(call: &Call, body: Body) -> Result<(Object, Vec<Strin
 }
 
 /// The same for a value that was made here out of a patch.
-pub(super) fn decode(
-    kind: &'static Kind,
-    value: Value,
-    validation: FieldValidation,
-) -> Result<(Object, Vec<String>), Status> {
-    let (mut object, unknown) = decode::object(kind, value).map_err(|error| error.status(kind))?;
+pub(super) fn decode(call: &Call, value: Value) -> Result<(Object, Vec<String>), Status> {
+    let (kind, validation) = (call.path.kind, call.params.field_validation);
+    let (mut object, unknown) = call.rules.decode(kind, value).map_err(|error| error.status(kind))?;
     versions::to_stored(kind, &mut object);
     let warnings = judged(kind, unknown, validation)?;
     Ok((object, warnings))
@@ -74,8 +74,8 @@ pub(super) async fn bytes(body: Body) -> Result<Bytes, Status> {
 }
 
 /// What isn't wrong with an object but will hurt.
-pub(super) fn advice(kind: &'static Kind, stored: &Stored) -> Vec<String> {
-    rules(kind).warnings(&stored.object())
+pub(super) fn advice(call: &Call, stored: &Stored) -> Vec<String> {
+    call.rules.warnings(&stored.object())
 }
 
 async fn parsed(call: &Call, body: Body) -> Result<Option<Parsed>, Status> {

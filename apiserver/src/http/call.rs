@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use super::accept::Accept;
 use super::params::Params;
 use crate::auth::{Asked, Authorizer, Resource, User};
+use crate::kinds::{KindRules, Kinds};
 use crate::registry::{Target, WriteOptions};
 
 /// A request to a resource.
@@ -20,6 +21,8 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     /// What.
     pub(crate) path: ResourcePath,
+    /// The rules of that kind, as they are at the beginning of the call.
+    pub(crate) rules: KindRules,
     /// The query.
     pub(crate) params: Params,
     /// As what the answer is wanted.
@@ -34,11 +37,13 @@ pub(crate) struct Call {
 
 impl Call {
     /// Takes a request apart.
-    pub(super) fn new(parts: Parts) -> Result<Self, Status> {
+    pub(super) fn new(parts: Parts, kinds: &Kinds) -> Result<Self, Status> {
         let path = percent_decode_str(parts.uri.path()).decode_utf8();
         let path = path
             .ok()
-            .and_then(|path| ResourcePath::parse(&path))
+            .and_then(|path| {
+                ResourcePath::parse_with(&path, &|group, version, plural| kinds.at(group, version, plural))
+            })
             .ok_or_else(Status::no_such_path)?;
         let user = parts
             .extensions
@@ -47,6 +52,7 @@ impl Call {
             .ok_or_else(Status::unauthorized)?;
         Ok(Self {
             method: parts.method.clone(),
+            rules: kinds.rules(path.kind),
             path,
             params: Params::parse(&parts.uri)?,
             accept: Accept::of(&parts.headers),

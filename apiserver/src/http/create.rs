@@ -17,6 +17,6 @@ pub(super) async fn handle(api: &Api, call: Call, body: Body) -> Result<Response
         .registry
         .create(call.path.kind, call.namespace(), object, call.write_options())
         .await?;
-    warnings.extend(body::advice(call.path.kind, &created));
+    warnings.extend(body::advice(&call, &created));
     respond::object(&call, StatusCode::CREATED, &created, &warnings)
 }

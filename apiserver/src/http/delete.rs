@@ -35,7 +35,7 @@ pub(super) async fn one(api: &Api, mut call: Call, body: Body) -> Result<Respons
 pub(super) async fn collection(api: &Api, mut call: Call, body: Body) -> Result<Response, Status> {
     let asked = options(&mut call, body).await?;
     let selection = call.params.selection(call.namespace());
-    selection.check(call.path.kind)?;
+    selection.check(call.path.kind, &*call.rules)?;
     let options = call.write_options();
     let items = api
         .registry

@@ -15,6 +15,7 @@ mod body;
 mod call;
 mod create;
 mod delete;
+mod etag;
 mod get;
 mod list;
 mod params;
@@ -47,6 +48,7 @@ use crate::subresources::{self, kubelet::KubeletClient};
 pub(crate) use accept::{Accept, Form};
 pub(crate) use body::{object, value};
 pub(crate) use call::Call;
+pub(crate) use etag::unless_known;
 pub(crate) use get::handle as get_object;
 pub(crate) use patch::handle as patch_object;
 pub(crate) use respond::{failure, json, object as respond_object};
@@ -152,7 +154,7 @@ async fn resource(State(api): State<Arc<Api>>, request: Request) -> Response {
         parts.uri.path().to_owned(),
         parts.extensions.get().cloned(),
     );
-    let outcome = match Call::new(parts) {
+    let outcome = match Call::new(parts, api.registry.kinds()) {
         Ok(call) => {
             let span = call.span();
             dispatch(&api, call, body).instrument(span).await
@@ -166,9 +168,6 @@ async fn resource(State(api): State<Arc<Api>>, request: Request) -> Response {
 
 async fn dispatch(api: &Arc<Api>, call: Call, body: Body) -> Result<Response, Status> {
     call.authorize(api.registry.authorizer())?;
-    if call.path.subresource.is_none() && !call.path.kind.verbs.contains(&call.verb()) {
-        return Err(Status::method_not_allowed(call.method.as_str(), call.path.kind.plural));
-    }
     if let Some(subresource) = call.path.subresource.clone() {
         return subresources::handle(api, call, body, &subresource).await;
     }

@@ -22,7 +22,7 @@ const READ: [&str; 3] = [
 pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Result<Response, Status> {
     let media_type = media_type(&call)?;
     let patch = body::bytes(body).await?;
-    let (kind, validation) = (call.path.kind, call.params.field_validation);
+    let kind = call.path.kind;
     let mut warnings = Vec::new();
     let patched = |old: &Object| {
         let mut document = old.clone();
@@ -33,7 +33,7 @@ pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Res
             1 => patch::merge(&document, &patch),
             _ => patch::strategic(kind, &document, &patch),
         }?;
-        let (object, complaints) = body::decode(kind, value, validation)?;
+        let (object, complaints) = body::decode(&call, value)?;
         warnings = complaints;
         Ok(object)
     };
@@ -41,7 +41,7 @@ pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Res
         .registry
         .update(call.target(), part, call.write_options(), patched)
         .await?;
-    warnings.extend(body::advice(kind, &updated));
+    warnings.extend(body::advice(&call, &updated));
     respond::object(&call, StatusCode::OK, &updated, &warnings)
 }
 

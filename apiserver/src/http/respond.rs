@@ -113,7 +113,7 @@ pub(super) fn shaped(
     let value = match kind {
         "Table" => {
             let include = Include::parse(call.params.include_object.as_deref())?;
-            table::table(call.path.kind, version, items, include, meta)
+            table::table(call.path.kind, &*call.rules, version, items, include, meta)
         }
         _ if is_list => table::partial_list(version, items, meta),
         _ => items

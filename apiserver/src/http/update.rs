@@ -16,6 +16,6 @@ pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Res
         .registry
         .update(call.target(), part, options, |_| Ok(object.clone()))
         .await?;
-    warnings.extend(body::advice(call.path.kind, &updated));
+    warnings.extend(body::advice(&call, &updated));
     respond::object(&call, StatusCode::OK, &updated, &warnings)
 }

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accept::Form;
 use super::{Api, Call, respond};
+use crate::kinds::KindRules;
 use crate::registry::{self, Selection};
 use crate::storage::{Event, EventKind, Expired, Revision, Store, Stored, line};
 use crate::table::{self, Include};
@@ -36,7 +37,7 @@ const BOOKMARK: Duration = Duration::from_secs(60);
 pub(super) fn handle(api: &Api, call: &Call) -> Result<Response, Status> {
     let kind = call.path.kind;
     let selection = call.params.selection(call.namespace());
-    selection.check(kind)?;
+    selection.check(kind, &*call.rules)?;
     let store = api.registry.store().clone();
     let resource = registry::resource(kind);
     let seconds = call.params.timeout_seconds;
@@ -189,6 +190,7 @@ enum Shape {
     Plain(&'static Kind),
     Table {
         kind: &'static Kind,
+        rules: KindRules,
         version: String,
         include: Include,
     },
@@ -202,6 +204,7 @@ impl Shape {
             Form::Plain => Self::Plain(kind),
             Form::As { kind: name, version } if name == "Table" => Self::Table {
                 kind,
+                rules: call.rules.clone(),
                 version: version.clone(),
                 include: Include::parse(call.params.include_object.as_deref())?,
             },
@@ -212,9 +215,14 @@ impl Shape {
     fn line(&self, event: EventKind, stored: &Stored) -> Bytes {
         match self {
             Self::Plain(kind) => line(event, &respond::plain(kind, stored)),
-            Self::Table { kind, version, include } => {
+            Self::Table {
+                kind,
+                rules,
+                version,
+                include,
+            } => {
                 let meta = respond::Meta::of_one(stored);
-                let table = table::table(kind, version, &[stored], *include, &meta);
+                let table = table::table(kind, &**rules, version, &[stored], *include, &meta);
                 line(event, table.to_string().as_bytes())
             }
             Self::Partial(version) => line(event, table::partial(version, &stored.object()).to_string().as_bytes()),

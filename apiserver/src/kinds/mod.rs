@@ -5,10 +5,13 @@
 //!      -> [validate | validate_update | validate_status_update] -> store
 //! ```
 //! The registry calls these in its one order; a kind overrides only what is its own, and a kind without a row here has all
-//! of the defaults below. Identities (names, paths) stand in `minik_api::kinds`, shapes of bodies in `minik_api::schema`.
+//! of the defaults below. Identities (names, paths) stand in `minik_api::kinds`, shapes of bodies in `minik_api::schema`. Kinds
+//! that are defined while the server runs are found, like these, in the [`Kinds`] of the registry.
 
+mod catalogue;
 mod checks;
 mod config_map;
+mod deployment;
 mod duration;
 mod endpoints;
 mod event;
@@ -19,21 +22,27 @@ mod metadata;
 mod namespace;
 mod node;
 mod pod;
+mod pod_template;
 mod rbac;
 mod read;
+mod replica_set;
 mod secret;
 mod service;
 mod service_account;
 #[cfg(test)]
 mod testing;
 pub(crate) mod versions;
+mod workload;
 
 use jiff::Timestamp;
 use minik_api::kinds::Kind;
 use minik_api::object::Object;
 use minik_api::{field, names};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::decode::{self, DecodeError};
+
+pub(crate) use catalogue::{KindRules, Kinds};
 pub(crate) use metadata::{validate_metadata, validate_metadata_update};
 
 /// What is wrong with a name; empty when nothing is.
@@ -41,6 +50,17 @@ pub(crate) type NameRule = fn(&str) -> Vec<String>;
 
 /// A kind's rules.
 pub(crate) trait Rules: Send + Sync {
+    /// From a body to an object, without what the kind hasn't got, and a sentence for each field that went.
+    fn decode(&self, kind: &'static Kind, body: Value) -> Result<(Object, Vec<String>), DecodeError> {
+        decode::object(kind, body)
+    }
+
+    /// The OpenAPI schema of a kind that isn't in the table of shapes (`minik_api::schema`): `{"type": "object", "properties":
+    /// …}` without `apiVersion`, `kind` and `metadata`. Version 3, or 2, which has neither `oneOf` nor `nullable`.
+    fn schema(&self, _v3: bool) -> Option<Value> {
+        None
+    }
+
     /// What `metadata.name` may look like.
     fn name_rule(&self) -> NameRule {
         names::subdomain
@@ -89,6 +109,11 @@ pub(crate) trait Rules: Send + Sync {
         false
     }
 
+    /// Whether a change is one of those that `metadata.generation` counts.
+    fn raises_generation(&self, new: &Object, old: &Object) -> bool {
+        new.body.get("spec") != old.body.get("spec")
+    }
+
     /// How long a deletion waits for somebody to finish the object's work; `None` when it doesn't wait at all.
     fn grace_seconds(&self, _object: &Object, _asked: Option<i64>) -> Option<i64> {
         None
@@ -99,6 +124,11 @@ pub(crate) trait Rules: Send + Sync {
         &[]
     }
 
+    /// Whether this field can be selected on.
+    fn has_field(&self, path: &str) -> bool {
+        self.fields().contains(&path)
+    }
+
     /// The text of one of [`Rules::fields`]; empty when it is absent.
     fn field(&self, object: &Object, path: &str) -> String {
         text_at(object, path)
@@ -107,6 +137,15 @@ pub(crate) trait Rules: Send + Sync {
     /// The columns of a table.
     fn columns(&self) -> &'static [Column] {
         DEFAULT_COLUMNS
+    }
+
+    /// The columns as a Table tells them (metav1.TableColumnDefinition).
+    fn column_definitions(&self) -> Vec<Value> {
+        let definition = |column: &Column| {
+            json!({"name": column.name, "type": column.kind, "format": column.format,
+                "description": column.description, "priority": column.priority})
+        };
+        self.columns().iter().map(definition).collect()
     }
 
     /// One cell for each of [`Rules::columns`].
@@ -175,7 +214,8 @@ pub(crate) const AGE: Column = Column::text("Age", "The time since the object wa
 
 const DEFAULT_COLUMNS: &[Column] = &[NAME, AGE];
 
-/// The rules of a kind, the same in all of its versions: those of the stored form ([`versions`]).
+/// The rules of a built-in kind, the same in all of its versions: those of the stored form ([`versions`]). Those of any kind
+/// are in [`Kinds::rules`].
 pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
     match (kind.group, kind.kind) {
         ("", "Pod") => &pod::Pods,
@@ -187,6 +227,10 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ServiceAccount") => &service_account::ServiceAccounts,
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
+        ("", "PodTemplate") => &pod_template::PodTemplates,
+        ("", "ReplicationController") => &replica_set::ReplicationControllers,
+        ("apps", "Deployment") => &deployment::Deployments,
+        ("apps", "ReplicaSet") => &replica_set::ReplicaSets,
         ("rbac.authorization.k8s.io", "ClusterRole") => &rbac::Roles { namespaced: false },
         ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
         ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },

@@ -63,3 +63,13 @@ pub(super) fn updated(name: &str, old: Value, new: Value) -> Vec<String> {
 pub(super) fn sentences(errors: &[Error]) -> Vec<String> {
     errors.iter().map(ToString::to_string).collect()
 }
+
+/// The cells of a table, as texts; the object is of no age.
+pub(super) fn cells(name: &str, value: Value) -> Vec<String> {
+    let object = decoded(name, value);
+    let rules = rules_of(name);
+    let cells = rules.cells(&object, jiff::Timestamp::UNIX_EPOCH);
+    assert_eq!(cells.len(), rules.columns().len());
+    let text = |cell: &Value| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned);
+    cells.iter().map(text).collect()
+}

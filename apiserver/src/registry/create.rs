@@ -10,7 +10,7 @@ use rand::seq::IndexedRandom;
 
 use super::{Registry, Target, WriteOptions, now, status_of};
 use crate::admission::{self, Operation};
-use crate::kinds::{rules, validate_metadata};
+use crate::kinds::{Rules, validate_metadata};
 use crate::storage::{Change, Expect, Stored, WriteError};
 
 /// What generated names end in: neither vowels nor what looks alike, so that no words come out.
@@ -31,7 +31,8 @@ impl Registry {
         options: WriteOptions<'_>,
     ) -> Result<Arc<Stored>, Status> {
         check_identity(kind, namespace, &mut object)?;
-        fill(kind, &mut object);
+        let rules = self.kinds.rules(kind);
+        fill(kind, &*rules, &mut object);
         let _turn = self.turn(kind).await;
         let prefix = object
             .metadata
@@ -44,6 +45,8 @@ impl Registry {
             if let Some(prefix) = &prefix {
                 object.metadata.name = Some(generated(prefix, &mut rand::rng()));
             }
+            // Some kinds put the name and the uid where others look for them.
+            rules.prepare_create(&mut object);
             let name = object.name().to_owned();
             let target = Target {
                 kind,
@@ -61,7 +64,7 @@ impl Registry {
     }
 
     fn admit_new(&self, target: &Target<'_>, mut object: Object, options: &WriteOptions) -> Result<Object, Status> {
-        let rules = rules(target.kind);
+        let rules = self.kinds.rules(target.kind);
         let attributes = self.attributes(Operation::Create, target, options);
         admission::mutate(&attributes, &mut object);
         rules.defaults(&mut object);
@@ -115,9 +118,7 @@ fn check_identity(kind: &Kind, namespace: &str, object: &mut Object) -> Result<(
 }
 
 /// What the server alone decides.
-fn fill(kind: &'static Kind, object: &mut Object) {
-    let rules = rules(kind);
-    rules.prepare_create(object);
+fn fill(kind: &'static Kind, rules: &dyn Rules, object: &mut Object) {
     object.api_version = kind.stored().api_version();
     object.kind = kind.kind.to_owned();
     let metadata = &mut object.metadata;

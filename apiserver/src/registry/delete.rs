@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::update::is_done;
 use super::{Put, Registry, Selection, Target, WriteOptions, namespaces, now};
 use crate::admission::{self, Operation};
-use crate::kinds::rules;
+use crate::kinds::Rules;
 use crate::storage::Stored;
 
 /// metav1.DeleteOptions, as far as they change anything. `propagationPolicy` is taken and has no effect yet: nothing owns
@@ -55,10 +55,11 @@ impl Registry {
         let attributes = self.attributes(Operation::Delete, &target, &options);
         admission::validate(&attributes, None)?;
         let mut gone = false;
+        let rules = self.kinds.rules(target.kind);
         let object = self
             .guaranteed_update(target, options.dry_run, |old| {
                 check(&target, old, asked.preconditions.as_ref())?;
-                let put = marked(target.kind, old, asked.grace_period_seconds, &now());
+                let put = marked(target.kind, &*rules, old, asked.grace_period_seconds, &now());
                 gone = matches!(put, Put::Remove(_));
                 Ok(put)
             })
@@ -116,8 +117,7 @@ fn check(target: &Target<'_>, object: &Object, preconditions: Option<&Preconditi
 }
 
 /// What a deletion makes of an object: gone, marked, or as it was when it is marked already and needn't go sooner.
-fn marked(kind: &'static Kind, old: &Object, asked: Option<i64>, now: &Time) -> Put {
-    let rules = rules(kind);
+fn marked(kind: &Kind, rules: &dyn Rules, old: &Object, asked: Option<i64>, now: &Time) -> Put {
     let grace = rules.grace_seconds(old, asked).map_or(0, |seconds| seconds.max(0));
     let mut new = old.clone();
     let metadata = &mut new.metadata;

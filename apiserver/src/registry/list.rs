@@ -10,7 +10,7 @@ use minik_api::status::Status;
 use serde::{Deserialize, Serialize};
 
 use super::{Registry, resource};
-use crate::kinds::rules;
+use crate::kinds::Rules;
 use crate::storage::{Revision, Snapshot, Stored};
 
 const CONTINUE_EXPIRED: &str = "The provided continue parameter is too old to display a consistent list result. \
@@ -80,12 +80,11 @@ impl Selection {
     }
 
     /// Checks that the kind's fields can be selected on.
-    pub(crate) fn check(&self, kind: &'static Kind) -> Result<(), Status> {
-        let known = rules(kind).fields();
+    pub(crate) fn check(&self, kind: &Kind, rules: &dyn Rules) -> Result<(), Status> {
         for requirement in self.fields.requirements() {
             let path = requirement.path.as_str();
             let common = path == "metadata.name" || (path == "metadata.namespace" && kind.namespaced);
-            if !common && !known.contains(&path) {
+            if !common && !rules.has_field(path) {
                 let message = format!("field label not supported: {path}");
                 return Err(Status::bad_request(message));
             }
@@ -120,7 +119,7 @@ impl Registry {
         selection: &Selection,
         options: &ListOptions,
     ) -> Result<List, Status> {
-        selection.check(kind)?;
+        selection.check(kind, &*self.kinds.rules(kind))?;
         let resource = resource(kind);
         let token = options.token.as_deref().map(Token::decode).transpose()?;
         let snapshot = self.view(&resource, options, token.as_ref())?;

@@ -23,7 +23,7 @@ use tokio::sync::MutexGuard;
 
 use crate::admission::{Attributes, Operation};
 use crate::auth::{Authorizer, User};
-use crate::kinds::rules;
+use crate::kinds::{Kinds, rules};
 use crate::storage::{Key, Store, Stored, WriteError, chain};
 
 use addresses::Addresses;
@@ -38,6 +38,7 @@ pub(crate) use update::{Part, Put};
 #[derive(Clone)]
 pub(crate) struct Registry {
     store: Store,
+    kinds: Arc<Kinds>,
     addresses: Arc<Addresses>,
     authorizer: Arc<Authorizer>,
 }
@@ -95,6 +96,7 @@ impl Registry {
         Self {
             authorizer: Arc::new(Authorizer::new(store.clone())),
             addresses: Arc::new(Addresses::new(services)),
+            kinds: Arc::default(),
             store,
         }
     }
@@ -102,6 +104,11 @@ impl Registry {
     /// Who decides who may what.
     pub(crate) fn authorizer(&self) -> &Authorizer {
         &self.authorizer
+    }
+
+    /// Every kind that is served, and its rules.
+    pub(crate) fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 
     /// For those who watch.

@@ -65,12 +65,12 @@ impl Registry {
     pub(crate) async fn tend_namespaces(self, authority: String) {
         let watched = |kind: &Kind| self.store.subscribe(&resource(kind));
         let mut own = [kind(), service_accounts(), config_maps()].map(watched);
-        let mut contents: Vec<_> = namespaced().map(watched).collect();
+        let mut kinds = self.kinds.subscribe();
         loop {
+            kinds.mark_seen();
+            let mut contents: Vec<_> = self.namespaced().map(watched).collect();
             // Before anything is looked at: what changes from now on comes back here.
-            own.iter_mut()
-                .chain(&mut contents)
-                .for_each(|change| drop(change.borrow_and_update()));
+            own.iter_mut().for_each(|change| drop(change.borrow_and_update()));
             let mut terminating = false;
             for stored in self.selected(kind(), &Selection::default()) {
                 let namespace = stored.object();
@@ -83,7 +83,10 @@ impl Registry {
             // What is in namespaces matters only while one is being emptied.
             let contents = contents.iter_mut().filter(|_| terminating);
             let waits = own.iter_mut().chain(contents).map(|change| Box::pin(change.changed()));
-            let (changed, ..) = futures::future::select_all(waits).await;
+            let changed = tokio::select! {
+                (changed, ..) = futures::future::select_all(waits) => changed,
+                changed = kinds.changed() => changed,
+            };
             if changed.is_err() {
                 return;
             }
@@ -103,7 +106,7 @@ impl Registry {
             ..Selection::default()
         };
         let mut left = 0;
-        for kind in namespaced() {
+        for kind in self.namespaced() {
             for stored in self.selected(kind, &selection) {
                 let object = stored.object();
                 // What is marked already waits for its kubelet or finalizer.
@@ -177,6 +180,10 @@ impl Registry {
         }
     }
 
+    fn namespaced(&self) -> impl Iterator<Item = &'static Kind> + use<> {
+        self.kinds.all().into_iter().filter(|kind| kind.namespaced)
+    }
+
     /// Creates an object unless it is there.
     pub(crate) async fn ensure(&self, kind: &'static Kind, namespace: &str, object: &Value) -> Result<(), Status> {
         let object: Object = serde_json::from_value(object.clone()).expect("written out in this program");
@@ -202,8 +209,4 @@ fn config_maps() -> &'static Kind {
 
 fn service_accounts() -> &'static Kind {
     kinds::of("", "v1", "ServiceAccount").expect("service accounts are in the table of kinds")
-}
-
-fn namespaced() -> impl Iterator<Item = &'static Kind> {
-    kinds::all().iter().filter(|kind| kind.namespaced)
 }

@@ -7,7 +7,7 @@ use minik_api::status::Status;
 
 use super::{Registry, Target, WriteOptions, namespaces, status_of};
 use crate::admission::{self, Attributes, Operation};
-use crate::kinds::{rules, validate_metadata, validate_metadata_update};
+use crate::kinds::{validate_metadata, validate_metadata_update};
 use crate::storage::{Change, Expect, Stored, WriteError};
 
 const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
@@ -88,7 +88,7 @@ impl Registry {
     ) -> Result<Put, Status> {
         check_preconditions(target, old, &new)?;
         keep_identity(&mut new, old);
-        let rules = rules(target.kind);
+        let rules = self.kinds.rules(target.kind);
         match part {
             Part::Main => rules.prepare_update(&mut new, old),
             Part::Status => rules.prepare_status_update(&mut new, old),
@@ -104,7 +104,7 @@ impl Registry {
             Part::Main => self.assign_addresses(target, &mut new),
             Part::Status | Part::Own => Vec::new(),
         };
-        if rules.has_generation() && new.body.get("spec") != old.body.get("spec") {
+        if rules.has_generation() && rules.raises_generation(&new, old) {
             new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
         }
         if new == *old {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use minik_api::object::Object;
 use minik_api::selector::{Fields, Labels};
+use serde_json::Value;
 
 use super::key::{Key, Revision};
 
@@ -75,14 +76,24 @@ impl Stored {
         labels.matches(&self.labels) && fields.matches(|path| self.field(path))
     }
 
+    /// For kinds whose selectable fields come and go: nothing is kept for them, so the object itself is asked.
+    fn text_at(&self, path: &str) -> String {
+        let value = serde_json::from_slice::<Value>(&self.json).unwrap_or_default();
+        match path.split('.').try_fold(&value, |value, name| value.get(name)) {
+            Some(Value::String(text)) => text.clone(),
+            Some(value @ (Value::Bool(_) | Value::Number(_))) => value.to_string(),
+            _ => String::new(),
+        }
+    }
+
     fn field(&self, path: &str) -> String {
         match path {
             "metadata.name" => self.key.name().to_owned(),
             "metadata.namespace" => self.key.namespace().to_owned(),
-            _ => {
-                let known = self.fields.iter().find(|(name, _)| *name == path);
-                known.map(|(_, text)| text.clone()).unwrap_or_default()
-            }
+            _ => match self.fields.iter().find(|(name, _)| *name == path) {
+                Some((_, text)) => text.clone(),
+                None => self.text_at(path),
+            },
         }
     }
 }

@@ -14,6 +14,8 @@ pub mod strategic;
 use minik_api::schema::{self, Definition};
 use serde_json::{Map, Value};
 
+use crate::print::gojson;
+
 /// Where the manifest of the last apply is kept, on the object itself.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -41,7 +43,7 @@ pub fn annotated(manifest: &Value) -> Value {
     // An absent annotations map is remembered as an empty one, as kubectl does.
     let annotations = annotations(&mut bare);
     annotations.remove(LAST_APPLIED);
-    let remembered = format!("{bare}\n");
+    let remembered = format!("{}\n", gojson::compact(&bare));
     let mut object = bare;
     self::annotations(&mut object).insert(LAST_APPLIED.to_owned(), Value::String(remembered));
     object

@@ -5,13 +5,14 @@
 use std::io::Write as _;
 
 use anyhow::anyhow;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use http::Method;
 use serde_json::Value;
 
 use crate::apply::{self, LAST_APPLIED};
 use crate::cli::Global;
 use crate::client::Session;
+use crate::commands::create::Validate;
 use crate::commands::objects::finish;
 pub use crate::commands::objects::place;
 use crate::commands::target::query;
@@ -53,29 +54,6 @@ pub struct Apply {
     /// The name under which fields are managed.
     #[arg(long, value_name = "NAME")]
     field_manager: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Validate {
-    /// Refuse the object.
-    #[default]
-    #[value(aliases = ["true"])]
-    Strict,
-    /// Warn about them.
-    Warn,
-    /// Drop them silently.
-    #[value(aliases = ["false"])]
-    Ignore,
-}
-
-impl Validate {
-    fn parameter(self) -> &'static str {
-        match self {
-            Self::Strict => "Strict",
-            Self::Warn => "Warn",
-            Self::Ignore => "Ignore",
-        }
-    }
 }
 
 /// What became of an object.

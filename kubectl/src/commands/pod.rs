@@ -1,49 +1,51 @@
 //! Finding the pod and the container that `logs`, `exec`, `attach` and `port-forward` mean.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use serde_json::Value;
 
 use crate::client::Session;
-use crate::commands::target;
-use crate::resources::{nearest, suggestion};
+use crate::commands::workload;
+use crate::resources::{Resource, nearest, suggestion};
 
 /// Which container is chosen where the user names none.
 pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
-/// The pod that `nginx`, `pod/nginx`, `service/web` or `deployment/web` means.
+/// The pod that `nginx`, `pod/nginx`, `service/web` or `deployment/web` means. One that a workload has yet to make is waited
+/// for.
 ///
 /// # Errors
-/// When it is not there, or has no pods.
-pub async fn find(session: &Session, word: &str) -> anyhow::Result<Value> {
-    let (kind, name) = word.split_once('/').unwrap_or(("pods", word));
-    let resource = session.called(kind).await?.remove(0);
-    let object = session.get(&resource.object(&session.namespace, name)).await?;
+/// When it is not there, or nothing makes one in time.
+pub async fn find(session: &Session, word: &str, what: &str, patience: Duration) -> anyhow::Result<Value> {
+    let (resource, object) = named(session, word).await?;
     if resource.kind == "Pod" {
         return Ok(object);
     }
-    let selector = selector_of(&object).ok_or_else(|| anyhow!("{} {name:?} selects no pods", resource.kind))?;
-    let query = target::query(&[("labelSelector", &selector)]);
-    let pods = session.called("pods").await?.remove(0);
-    let list = session
-        .get(&format!("{}{query}", pods.collection(Some(&session.namespace))))
-        .await?;
-    let items = list["items"].as_array().cloned().unwrap_or_default();
-    let running = items.iter().find(|pod| pod["status"]["phase"] == "Running");
-    let chosen = running.or(items.first()).cloned();
-    chosen.ok_or_else(|| anyhow!("{} {name:?} has no pods: none has the labels {selector}", resource.kind))
+    let selector = workload::selector_for(&resource, &object, what)?;
+    Ok(workload::first_pod(session, &selector, patience).await?.0)
 }
 
-/// The label selector of a Service (a map) or of a workload (`matchLabels`). Pure.
-fn selector_of(object: &Value) -> Option<String> {
-    let selector = &object["spec"]["selector"];
-    let labels = selector.get("matchLabels").unwrap_or(selector).as_object()?;
-    let pairs: Vec<String> = labels
-        .iter()
-        .filter_map(|(name, value)| value.as_str().map(|value| format!("{name}={value}")))
-        .collect();
-    (!pairs.is_empty()).then(|| pairs.join(","))
+/// The object that a word means, a pod where it says no kind.
+///
+/// # Errors
+/// When it is not there.
+pub async fn named(session: &Session, word: &str) -> anyhow::Result<(Resource, Value)> {
+    let (kind, name) = word.split_once('/').unwrap_or(("pods", word));
+    let resource = session.called(kind).await?.remove(0);
+    let object = session.get(&resource.object(&session.namespace, name)).await?;
+    Ok((resource, object))
+}
+
+/// What the pod's specification says of a container, of whichever sort.
+#[must_use]
+pub fn container<'a>(pod: &'a Value, name: &str) -> Option<&'a Value> {
+    let lists = ["containers", "initContainers", "ephemeralContainers"];
+    let mut all = lists
+        .into_iter()
+        .flat_map(|list| pod["spec"][list].as_array().into_iter().flatten());
+    all.find(|container| container["name"] == name)
 }
 
 /// The names of a pod's containers: main ones first, then init containers, then ephemeral ones.
@@ -148,18 +150,5 @@ mod tests {
         assert_eq!(choose(&annotated, None).expect("there"), ("log".to_owned(), false));
         let error = choose(&pod(), Some("wbe")).expect_err("not there").to_string();
         assert_eq!(error, "container wbe is not valid for pod p; did you mean \"web\"?");
-    }
-
-    #[test]
-    fn selectors_come_in_two_shapes() {
-        assert_eq!(
-            selector_of(&json!({"spec": {"selector": {"app": "a"}}})).as_deref(),
-            Some("app=a")
-        );
-        assert_eq!(
-            selector_of(&json!({"spec": {"selector": {"matchLabels": {"app": "a", "b": "c"}}}})).as_deref(),
-            Some("app=a,b=c")
-        );
-        assert_eq!(selector_of(&json!({"spec": {}})), None);
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
@@ -15,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::cli::Global;
 use crate::client::Session;
-use crate::commands::pod;
+use crate::commands::{duration, pod, workload};
 use crate::failure::Failure;
 
 /// Arguments of `port-forward`.
@@ -23,17 +24,22 @@ use crate::failure::Failure;
 #[command(after_help = "Examples:
   minikctl port-forward pod/nginx 8080:80
   minikctl port-forward nginx :80                 # any free port here
-  minikctl port-forward service/web 8080:http")]
+  minikctl port-forward service/web 8080:http
+  minikctl port-forward deploy/web 8080:80 8443:443
+  minikctl port-forward --address 0.0.0.0 pod/nginx 8080:80")]
 pub struct PortForward {
-    /// The pod: nginx, pod/nginx, or one of service/web.
+    /// The pod: nginx, pod/nginx, or one of service/web, deploy/web.
     #[arg(value_name = "POD")]
-    pod: String,
+    pod: Option<String>,
     /// The ports: LOCAL:REMOTE, PORT, or :REMOTE for any free local one.
-    #[arg(value_name = "PORT", required = true)]
+    #[arg(value_name = "PORT")]
     ports: Vec<String>,
     /// The addresses to listen on.
     #[arg(long, value_delimiter = ',', default_value = "localhost")]
     address: Vec<String>,
+    /// How long to wait until there is a pod that runs.
+    #[arg(long, value_parser = duration::parse, default_value = "1m0s", value_name = "DURATION")]
+    pod_running_timeout: Duration,
 }
 
 /// A local port and the pod's port behind it.
@@ -45,15 +51,18 @@ struct Pair {
 
 impl PortForward {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
+        let word = self.pod.as_deref().filter(|_| !self.ports.is_empty());
+        let word = word.ok_or_else(|| anyhow!("TYPE/NAME and list of ports are required for port-forward"))?;
         let session = Session::open(global).await?;
-        let service = match self.pod.split_once('/') {
-            Some((kind @ ("service" | "services" | "svc"), name)) => {
-                let resource = session.called(kind).await?.remove(0);
-                Some(session.get(&resource.object(&session.namespace, name)).await?)
-            }
-            _ => None,
+        let (resource, object) = pod::named(&session, word).await?;
+        let service = (resource.kind == "Service").then_some(&object);
+        let pod = if resource.kind == "Pod" {
+            object.clone()
+        } else {
+            let selector = workload::selector_for(&resource, &object, "forward ports of")?;
+            let found = workload::first_pod(&session, &selector, self.pod_running_timeout).await?;
+            found.0
         };
-        let pod = pod::find(&session, &self.pod).await?;
         let phase = pod["status"]["phase"].as_str().unwrap_or("Unknown");
         if phase != "Running" {
             bail!("unable to forward port because pod is not running. Current status={phase}");
@@ -61,7 +70,7 @@ impl PortForward {
         let pairs = self
             .ports
             .iter()
-            .map(|text| pair(text, service.as_ref(), &pod))
+            .map(|text| pair(text, service, &pod))
             .collect::<Result<Vec<_>, _>>()?;
         let listeners = self.listen(&pairs).await?;
         let api: Api<Pod> = Api::namespaced(session.kube.clone(), &session.namespace);
@@ -184,7 +193,7 @@ fn pair(text: &str, service: Option<&Value>, pod: &Value) -> anyhow::Result<Pair
     let target = match (service, number(remote)) {
         (None, Some(port)) => port,
         (None, None) => port_named(pod, remote)
-            .ok_or_else(|| anyhow!("pod {:?} does not have a named port {remote:?}", pod::name(pod)))?,
+            .ok_or_else(|| anyhow!("Pod '{}' does not have a named port '{remote}'", pod::name(pod)))?,
         (Some(service), port) => port_of_service(service, pod, remote, port)?,
     };
     let local = match local {
@@ -207,6 +216,9 @@ fn port_of_service(service: &Value, pod: &Value, text: &str, number: Option<u16>
     let port = ports
         .next()
         .ok_or_else(|| anyhow!("Service does not have a service port {text}"))?;
+    if let Some(protocol @ ("UDP" | "SCTP")) = port["protocol"].as_str() {
+        bail!("{protocol} protocol is not supported for {text}");
+    }
     let behind = &port["targetPort"];
     let number = behind
         .as_u64()

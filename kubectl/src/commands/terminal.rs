@@ -9,6 +9,7 @@ use futures::channel::mpsc;
 use futures::{SinkExt as _, StreamExt as _};
 use kube::api::{AttachedProcess, TerminalSize};
 use nix::sys::termios::{self, SetArg, Termios};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -93,10 +94,20 @@ pub async fn join(mut process: AttachedProcess, stdin: bool, tty: bool) -> anyho
     };
     drop(raw);
     let status = status.context("the output could not be written")?;
-    let status = match status {
-        Some(status) => serde_json::to_value(status)?,
-        None => anyhow::bail!("lost connection to the pod: it was deleted, or the node is not running any more"),
-    };
+    conclude(status)
+}
+
+/// The connection broke before the process ended.
+#[derive(Debug, thiserror::Error)]
+#[error("lost connection to the pod: it was deleted, or the node is not running any more")]
+pub struct Lost;
+
+/// What a stream's end means for us: the process's exit code becomes ours.
+///
+/// # Errors
+/// [`Exit`] with the process's code, [`Lost`], or what the server says went wrong.
+pub fn conclude(status: Option<impl Serialize>) -> anyhow::Result<()> {
+    let status = serde_json::to_value(status.ok_or(Lost)?)?;
     match exit_code(&status) {
         Ok(0) => Ok(()),
         Ok(code) => {
@@ -104,7 +115,7 @@ pub async fn join(mut process: AttachedProcess, stdin: bool, tty: bool) -> anyho
             writeln!(anstream::stderr(), "command terminated with exit code {code}")?;
             Err(Exit(code).into())
         }
-        Err(problem) => anyhow::bail!("Internal error occurred: {problem}"),
+        Err(problem) => anyhow::bail!("{problem}"),
     }
 }
 

@@ -98,17 +98,7 @@ impl Rules for Pods {
             ));
         }
         let spec = section::<PodSpec>(object, "spec").unwrap_or_default();
-        for (index, container) in spec.containers.iter().enumerate() {
-            let variables = container.env.as_deref().unwrap_or_default();
-            for (at, variable) in variables.iter().enumerate() {
-                if variables[..at].iter().any(|earlier| earlier.name == variable.name) {
-                    warnings.push(format!(
-                        "spec.containers[{index}].env[{at}]: hides previous definition of {:?}, which may be dropped when using apply",
-                        variable.name
-                    ));
-                }
-            }
-        }
+        warnings.extend(self::warnings(&spec, "spec"));
         warnings
     }
 
@@ -156,6 +146,23 @@ impl Rules for Pods {
         let status = section::<PodStatus>(object, "status").unwrap_or_default();
         columns::cells(&object.metadata, &spec, &status, now)
     }
+}
+
+/// What isn't wrong with the spec of a pod or template, at this place, but will hurt.
+pub(super) fn warnings(spec: &PodSpec, place: &str) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (index, container) in spec.containers.iter().enumerate() {
+        let variables = container.env.as_deref().unwrap_or_default();
+        for (at, variable) in variables.iter().enumerate() {
+            if variables[..at].iter().any(|earlier| earlier.name == variable.name) {
+                warnings.push(format!(
+                    "{place}.containers[{index}].env[{at}]: hides previous definition of {:?}, which may be dropped when using apply",
+                    variable.name
+                ));
+            }
+        }
+    }
+    warnings
 }
 
 /// Checks the spec, or tells why it is none.

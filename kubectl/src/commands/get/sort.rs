@@ -60,34 +60,8 @@ fn order(a: Option<&Value>, b: Option<&Value>) -> Ordering {
     };
     match (a.parse::<Quantity>(), b.parse::<Quantity>()) {
         (Ok(a), Ok(b)) => a.cmp(&b),
-        _ => natural(a, b),
+        _ => a.cmp(b),
     }
-}
-
-/// Runs of digits compare as the numbers that they are: `pod-9` comes before `pod-10`.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a, b);
-    while let (Some(first), Some(second)) = (a.chars().next(), b.chars().next()) {
-        if first.is_ascii_digit() && second.is_ascii_digit() {
-            let (left, right) = (digits(a), digits(b));
-            let (short, long) = (left.trim_start_matches('0'), right.trim_start_matches('0'));
-            let by_value = short.len().cmp(&long.len()).then_with(|| short.cmp(long));
-            if by_value.is_ne() || left.len() != right.len() {
-                return by_value.then(left.len().cmp(&right.len()));
-            }
-            (a, b) = (&a[left.len()..], &b[right.len()..]);
-        } else if first == second {
-            (a, b) = (&a[first.len_utf8()..], &b[second.len_utf8()..]);
-        } else {
-            return first.cmp(&second);
-        }
-    }
-    a.len().cmp(&b.len())
-}
-
-fn digits(text: &str) -> &str {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    &text[..end]
 }
 
 #[cfg(test)]
@@ -110,7 +84,7 @@ mod tests {
         assert_eq!(sorted(json!([{"a": "1Gi"}, {"a": "5M"}])), ["5M", "1Gi"]);
         assert_eq!(
             sorted(json!([{"a": "p-10"}, {"a": "p-9"}, {"a": "o"}, {"a": "p"}])),
-            ["o", "p", "p-9", "p-10"]
+            ["o", "p", "p-10", "p-9"]
         );
         let sorting: Sorting = "b".parse().expect("a path");
         assert!(sorting.sort(&mut [json!({"a": 1})], |value| value).is_err());

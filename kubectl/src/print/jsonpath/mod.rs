@@ -28,6 +28,8 @@ enum Part {
 enum Step {
     Field(String),
     Every,
+    /// `['a','b']`: the first of all, then the second of all.
+    Fields(Vec<String>),
     Below(String),
     Slice(Option<i64>, Option<i64>),
     Indices(Vec<i64>),
@@ -148,6 +150,7 @@ mod tests {
             ("{.items[?(@.metadata.labels.nope)].metadata.name}", ""),
             ("{.items[0].metadata.labels.app\\.kubernetes\\.io/name}", "x"),
             ("{.items[0].metadata.labels['app.kubernetes.io/name']}", "x"),
+            ("{.items[*]['metadata.name','status.phase']}", "a b Running Pending"),
             ("{..name}", "a b"),
             ("{.items[0].metadata.labels}", "{\"app.kubernetes.io/name\":\"x\"}"),
             ("name: {.items[0].metadata.name}!", "name: a!"),

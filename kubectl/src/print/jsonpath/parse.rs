@@ -109,13 +109,28 @@ impl Parser<'_> {
             self.rest = rest;
             Step::Every
         } else if self.rest.starts_with(['"', '\'']) {
-            Step::Field(self.quoted()?)
+            self.fields()?
         } else {
             self.numbers()?
         };
         self.blank();
         self.expect(']')?;
         Ok(step)
+    }
+
+    fn fields(&mut self) -> Result<Step, String> {
+        let mut names = vec![self.quoted()?];
+        self.blank();
+        while let Some(rest) = self.rest.strip_prefix(',') {
+            self.rest = rest;
+            self.blank();
+            names.push(self.quoted()?);
+            self.blank();
+        }
+        Ok(match names.len() {
+            1 => Step::Field(names.remove(0)),
+            _ => Step::Fields(names),
+        })
     }
 
     fn numbers(&mut self) -> Result<Step, String> {

@@ -46,8 +46,12 @@ fn plain(value: &Value) -> String {
 }
 
 pub(super) fn walk<'v>(steps: &[Step], value: &'v Value) -> Vec<&'v Value> {
-    steps.iter().fold(vec![value], |found, step| {
-        found.into_iter().flat_map(|value| apply(step, value)).collect()
+    steps.iter().fold(vec![value], |found, step| match step {
+        Step::Fields(names) => {
+            let of = |name: &String| found.iter().filter_map(|value| member(value, name)).collect::<Vec<_>>();
+            names.iter().flat_map(of).collect()
+        }
+        step => found.into_iter().flat_map(|value| apply(step, value)).collect(),
     })
 }
 
@@ -55,6 +59,7 @@ fn apply<'v>(step: &Step, value: &'v Value) -> Vec<&'v Value> {
     match step {
         Step::Field(name) => value.get(name).into_iter().collect(),
         Step::Every => children(value),
+        Step::Fields(names) => names.iter().filter_map(|name| member(value, name)).collect(),
         Step::Below(name) => {
             let mut found: Vec<&Value> = value.get(name).into_iter().collect();
             for child in children(value) {

@@ -14,13 +14,22 @@ pub(super) struct Unresolved {
     pub(super) source: io::Error,
 }
 
+/// What the kernel, the resolver or rustls said. The layers of HTTP above it only repeat that a request failed, and
+/// [`PullError`] says that better.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Innermost(String);
+
 /// A request or a body that failed below HTTP's own answers.
 pub(super) fn transport(error: reqwest::Error, registry: &str, proxy: Option<&str>) -> PullError {
     let registry = registry.to_owned();
     // The URL has the token server's parameters; the host is said anyway.
     let error = error.without_url();
     let kind = kind(&error);
-    let source: Cause = Arc::new(error);
+    let innermost = causes(&error)
+        .last()
+        .map_or_else(|| error.to_string(), ToString::to_string);
+    let source: Cause = Arc::new(Innermost(innermost));
     match (kind, proxy) {
         (Kind::Unresolved(host), _) => PullError::Resolve { host, source },
         (Kind::Tls, _) => PullError::Tls { registry, source },

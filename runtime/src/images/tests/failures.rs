@@ -72,6 +72,11 @@ async fn what_the_network_says_is_told_apart() {
         matches!(&error, PullError::Connect { registry, .. } if registry == "127.0.0.1:1"),
         "{error:?}"
     );
+    assert!(
+        error::chain(&error).ends_with("in between: Connection refused (os error 111)"),
+        "{}",
+        error::chain(&error)
+    );
     // Reserved never to exist (RFC 6761).
     let error = node.pull("registry.invalid/app").await.expect_err("no such host");
     assert!(

@@ -2,13 +2,14 @@
 //!
 //! The grammar is apimachinery's `labels.Parse`.
 
+mod parse;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::InvalidSelector;
-use crate::names;
 
 /// Which labels an object must have; the empty selector takes everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,14 +47,7 @@ impl Labels {
     /// # Errors
     /// When the text isn't one, saying where.
     pub fn parse(text: &str) -> Result<Self, InvalidSelector> {
-        let mut requirements = Vec::new();
-        for part in split_outside_parentheses(text) {
-            let part = part.trim();
-            if !part.is_empty() {
-                requirements.push(requirement(part)?);
-            }
-        }
-        Ok(Self(requirements))
+        parse::requirements(text).map(Self)
     }
 
     /// The selector of a spec (`matchLabels` and `matchExpressions`).
@@ -76,6 +70,8 @@ impl Labels {
                 operator,
             });
         }
+        // As upstream shows it.
+        requirements.sort_by(|one, other| one.key.cmp(&other.key));
         Ok(Self(requirements))
     }
 
@@ -157,91 +153,6 @@ impl fmt::Display for Labels {
     }
 }
 
-fn split_outside_parentheses(text: &str) -> Vec<&str> {
-    let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0usize);
-    for (index, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                parts.push(&text[start..index]);
-                start = index + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(&text[start..]);
-    parts
-}
-
-fn requirement(part: &str) -> Result<Requirement, InvalidSelector> {
-    if let Some(key) = part.strip_prefix('!') {
-        return checked(key.trim(), Operator::DoesNotExist);
-    }
-    let end = part
-        .find(|c: char| c.is_whitespace() || "=!<>(".contains(c))
-        .unwrap_or(part.len());
-    let (key, rest) = (&part[..end], part[end..].trim_start());
-    if rest.is_empty() {
-        return checked(key, Operator::Exists);
-    }
-    if let Some(value) = rest.strip_prefix("!=") {
-        return checked(key, Operator::NotIn(vec![value.trim().to_owned()]));
-    }
-    if let Some(value) = rest.strip_prefix("==").or_else(|| rest.strip_prefix('=')) {
-        return checked(key, Operator::In(vec![value.trim().to_owned()]));
-    }
-    for (sign, name) in [('>', "Gt"), ('<', "Lt")] {
-        if let Some(value) = rest.strip_prefix(sign) {
-            return checked(key, Operator::named(name, vec![value.trim().to_owned()])?);
-        }
-    }
-    for (word, is_in) in [("notin", false), ("in", true)] {
-        let list = rest.strip_prefix(word).map(str::trim);
-        let Some(list) = list.and_then(|list| list.strip_prefix('(')?.strip_suffix(')')) else {
-            continue;
-        };
-        let values = list.split(',').map(|value| value.trim().to_owned()).collect();
-        return checked(
-            key,
-            if is_in {
-                Operator::In(values)
-            } else {
-                Operator::NotIn(values)
-            },
-        );
-    }
-    Err(InvalidSelector::Syntax {
-        found: rest.to_owned(),
-        expected: "in, notin, =, ==, !=, >, <",
-    })
-}
-
-fn checked(key: &str, operator: Operator) -> Result<Requirement, InvalidSelector> {
-    if let Some(rule) = names::qualified(key).into_iter().next() {
-        return Err(InvalidSelector::Label {
-            what: "key",
-            text: key.to_owned(),
-            rule,
-        });
-    }
-    if let Operator::In(values) | Operator::NotIn(values) = &operator {
-        for value in values {
-            if let Some(rule) = names::label_value(value).into_iter().next() {
-                return Err(InvalidSelector::Label {
-                    what: "values",
-                    text: value.clone(),
-                    rule,
-                });
-            }
-        }
-    }
-    Ok(Requirement {
-        key: key.to_owned(),
-        operator,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,6 +180,9 @@ mod tests {
             ("!tier", true),
             ("app in (a, web)", true),
             ("app in(a,b),n", false),
+            ("app in (b,,web)", true),
+            ("in in (a)", false),
+            ("!in", true),
             ("app notin (a,b)", true),
             ("tier notin (a)", true),
             ("n>4,n<6", true),

@@ -3,7 +3,7 @@
 //! These are the wire facts (field numbers) of gnostic's openapi.v2.Document, as far as they say something here: which query
 //! parameters the `PATCH` of a kind takes.
 
-use minik_api::kinds::{self, Kind};
+use minik_api::kinds::Kind;
 use minik_api::path;
 use prost::Message;
 
@@ -103,15 +103,15 @@ struct Any {
 }
 
 /// The document, encoded.
-pub(super) fn document() -> Vec<u8> {
+pub(super) fn document(kinds: &[&'static Kind]) -> Vec<u8> {
     let document = Document {
         swagger: "2.0".into(),
         info: Some(Info {
             title: "Kubernetes".into(),
-            version: super::GIT_VERSION.into(),
+            version: crate::discovery::GIT_VERSION.into(),
         }),
         paths: Some(Paths {
-            path: kinds::all().iter().map(path_item).collect(),
+            path: kinds.iter().map(|kind| path_item(kind)).collect(),
         }),
     };
     document.encode_to_vec()
