@@ -539,7 +539,7 @@ async fn clients_find_their_way() {
     );
     assert_eq!(
         answer.json()["items"][0]["versions"][0]["resources"][0]["resource"],
-        "leases"
+        "apiservices"
     );
     let index = client.get("/openapi/v3").await.json();
     let url = index["paths"]["api/v1"]["serverRelativeURL"]
