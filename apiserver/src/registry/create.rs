@@ -133,7 +133,8 @@ fn fill(kind: &'static Kind, rules: &dyn Rules, object: &mut Object) {
     metadata.generation = rules.has_generation().then_some(1);
 }
 
-fn generated(prefix: &str, random: &mut impl Rng) -> String {
+/// A name that begins with `prefix` and that nothing else is likely to have.
+pub(crate) fn generated(prefix: &str, random: &mut impl Rng) -> String {
     let end = (0..=PREFIX_MAX.min(prefix.len()))
         .rev()
         .find(|&end| prefix.is_char_boundary(end));

@@ -6,7 +6,7 @@ use minik_api::object::Object;
 use minik_api::status::Status;
 
 use super::{Registry, Target, WriteOptions, fields, namespaces, status_of};
-use crate::admission::{self, Operation};
+use crate::admission::{self, Attributes, Operation};
 use crate::kinds::{validate_metadata, validate_metadata_update};
 use crate::storage::{Change, Expect, Stored, WriteError};
 
@@ -96,7 +96,10 @@ impl Registry {
         }
         rules.defaults(&mut new);
         fields::updated(target.kind, &*rules, options, old, &mut new);
-        let attributes = self.attributes(Operation::Update, target, options);
+        let attributes = Attributes {
+            old: Some(old),
+            ..self.attributes(Operation::Update, target, options)
+        };
         admission::mutate(&attributes, &mut new);
         rules.defaults(&mut new);
         let mut errors = match part {

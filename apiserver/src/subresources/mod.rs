@@ -5,6 +5,7 @@ mod finalize;
 pub(crate) mod kubelet;
 mod log;
 mod streams;
+mod token;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub(crate) async fn handle(api: &Arc<Api>, call: Call, body: Body, name: &str) -
         ("binding", _) => binding::create(api, call, body).await,
         ("finalize", _) => finalize::update(api, call, body).await,
         ("log", _) => log::get(api, &call).await,
+        ("token", _) => token::create(api, call, body).await,
         ("exec" | "attach" | "portforward", _) => streams::open(api, call, name).await,
         _ => Err(Status::no_such_path()),
     }
