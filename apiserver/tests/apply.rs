@@ -235,3 +235,23 @@ async fn wrong_applies_are_told_apart() {
         "a part can't be created"
     );
 }
+
+#[tokio::test]
+async fn who_may_patch_alone_creates_nothing() {
+    let server = Server::start().await;
+    let (mut client, mut eve) = (server.admin().await, server.client(Some("eve")).await);
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["patch"]}]);
+    let role = json!({"metadata": {"name": "patcher"}, "rules": rules});
+    client.create(&format!("{rbac}/roles"), &role).await;
+    let binding = json!({"metadata": {"name": "patcher"},
+        "subjects": [{"kind": "User", "name": "eve", "apiGroup": "rbac.authorization.k8s.io"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "patcher"}});
+    client.create(&format!("{rbac}/rolebindings"), &binding).await;
+    let (path, document) = (format!("{MAPS}/a"), map("a", json!({"k": "1"})));
+    let (code, message) = apply(&mut eve, &path, "fieldManager=eve", &document).await.failure();
+    assert_eq!(code, 403);
+    assert!(message.contains("cannot create resource \"configmaps\""), "{message}");
+    client.create(MAPS, &map("a", json!({}))).await;
+    assert_eq!(apply(&mut eve, &path, "fieldManager=eve", &document).await.code, 200);
+}

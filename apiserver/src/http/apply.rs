@@ -31,6 +31,7 @@ pub(super) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Res
         object.metadata.managed_fields = managers;
         if old.is_none() {
             check_new(&target, &mut object)?;
+            call.authorize_as("create", api.registry.authorizer())?;
         }
         Ok(object)
     };

@@ -97,6 +97,11 @@ impl Call {
 
     /// Whether the user may do this.
     pub(super) fn authorize(&self, authorizer: &Authorizer) -> Result<(), Status> {
+        self.authorize_as(self.verb(), authorizer)
+    }
+
+    /// Whether the user may also do that, as part of the call: who applies what isn't there creates.
+    pub(super) fn authorize_as(&self, verb: &str, authorizer: &Authorizer) -> Result<(), Status> {
         let kind = self.path.kind;
         let fields = (!self.params.fields.is_empty()).then_some(&self.params.fields);
         // A list or watch that is narrowed to one name is allowed as a look at that object.
@@ -116,7 +121,7 @@ impl Call {
         authorizer.authorize(
             &self.user,
             &Asked::Resource(Resource {
-                verb: self.verb(),
+                verb,
                 group: kind.group,
                 resource: kind.plural,
                 subresource: self.path.subresource.as_deref().unwrap_or_default(),
