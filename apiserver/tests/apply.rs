@@ -255,3 +255,32 @@ async fn who_may_patch_alone_creates_nothing() {
     client.create(MAPS, &map("a", json!({}))).await;
     assert_eq!(apply(&mut eve, &path, "fieldManager=eve", &document).await.code, 200);
 }
+
+#[tokio::test]
+async fn versions_of_a_kind_share_their_managers() {
+    let server = Server::start().await;
+    let mut client = server.admin().await;
+    let path = |version: &str| format!("/apis/autoscaling/{version}/namespaces/default/horizontalpodautoscalers/h");
+    let scaler = |version: &str, spec: Value| {
+        let mut spec = spec;
+        spec["scaleTargetRef"] = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+        json!({"apiVersion": format!("autoscaling/{version}"), "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "h"}, "spec": spec})
+    };
+    let first = scaler("v1", json!({"maxReplicas": 3, "targetCPUUtilizationPercentage": 50}));
+    let created = apply(&mut client, &path("v1"), "fieldManager=one", &first).await;
+    assert_eq!(created.code, 201, "{:?}", created.body);
+    assert_eq!(created.json()["spec"]["targetCPUUtilizationPercentage"], 50);
+    assert_eq!(
+        created.json()["metadata"]["managedFields"][0]["apiVersion"],
+        "autoscaling/v2"
+    );
+    let second = scaler("v2", json!({"maxReplicas": 4}));
+    let (code, message) = apply(&mut client, &path("v2"), "fieldManager=two", &second)
+        .await
+        .failure();
+    let expected = "Apply failed with 1 conflict: conflict with \"one\": .spec.maxReplicas";
+    assert_eq!((code, message.as_str()), (409, expected));
+    let again = apply(&mut client, &path("v1"), "fieldManager=one", &first).await;
+    assert_eq!((again.code, again.json()), (200, created.json()));
+}

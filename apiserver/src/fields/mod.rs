@@ -34,6 +34,7 @@ use minik_api::schema;
 use minik_api::status::Status;
 use serde_json::{Value, json};
 
+use crate::kinds::versions;
 use document::Document;
 pub(crate) use managers::{Manager, Operation};
 use managers::{Managers, is_reset};
@@ -104,25 +105,35 @@ pub(crate) struct Apply {
 }
 
 impl Apply {
-    /// Parts of an object of this kind; `force` takes over fields in conflict.
-    pub(crate) fn new(kind: &'static Kind, mut document: Value, force: bool) -> Self {
+    /// Parts of an object of this kind, whose type is `of`; `force` takes over fields in conflict.
+    ///
+    /// # Errors
+    /// 400 for another kind's document, 500 (as upstream) for one that doesn't fit the type.
+    pub(crate) fn new(kind: &'static Kind, of: Type<'_>, mut document: Value, force: bool) -> Result<Self, Status> {
+        check(kind, of, &document)?;
         if let Some(definition) = schema::of(kind) {
             canonical::document(definition, &mut document);
         }
-        Self { kind, document, force }
+        if kind.stored() != kind {
+            let mut object: Object = serde_json::from_value(document)
+                .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+            versions::to_stored(kind, &mut object);
+            document = object.to_value();
+        }
+        let kind = kind.stored();
+        Ok(Self { kind, document, force })
     }
 
-    /// The object that this makes of `live`, as a document that is to be decoded, and its managers.
+    /// The object that this makes of `live`, as a document that is to be decoded, and its managers; all in the version in which
+    /// objects are kept.
     ///
     /// # Errors
-    /// 400 for another kind's document, 409 with causes for conflicts, 500 (as upstream) for a document with fields that the
-    /// kind hasn't got.
+    /// 409 with causes for conflicts.
     pub(crate) fn to(
         &self,
         write: &Write<'_>,
         live: Option<&Object>,
     ) -> Result<(Value, Option<Vec<ManagedFieldsEntry>>), Status> {
-        self.check(write)?;
         let mut before = Managers::default();
         let mut object = json!({"apiVersion": self.kind.api_version(), "kind": self.kind.kind});
         if let Some(live) = live {
@@ -166,32 +177,28 @@ impl Apply {
             .apply(live, &self.document, before, true)
             .map_err(|conflicts| conflict::status(&conflicts))
     }
+}
 
-    fn check(&self, write: &Write<'_>) -> Result<(), Status> {
-        let text = |name: &str| self.document[name].as_str().unwrap_or_default();
-        let (version, kind) = (text("apiVersion"), text("kind"));
-        if (version, kind) != (self.kind.api_version().as_str(), self.kind.kind) {
-            let (group, version) = version.split_once('/').unwrap_or(("", version));
-            let message = format!("invalid object type: {group}/{version}, Kind={kind}");
-            return Err(Status::bad_request(message));
-        }
-        if self.document["metadata"]
-            .get("managedFields")
-            .is_some_and(|fields| !fields.is_null())
-        {
-            return Err(Status::bad_request("metadata.managedFields must be nil"));
-        }
-        validate::validate(write.of, &self.document).map_err(|errors| {
-            let name = |name: &str| self.document["metadata"][name].as_str().unwrap_or_default();
-            let message = format!(
-                "failed to create typed patch object ({}/{}; {}, Kind={kind}): {errors}",
-                name("namespace"),
-                name("name"),
-                self.kind.api_version(),
-            );
-            Status::failure(500, "", message)
-        })
+fn check(kind: &Kind, of: Type<'_>, document: &Value) -> Result<(), Status> {
+    let text = |name: &str| document[name].as_str().unwrap_or_default();
+    let (said_version, said_kind) = (text("apiVersion"), text("kind"));
+    if (said_version, said_kind) != (kind.api_version().as_str(), kind.kind) {
+        let (group, version) = said_version.split_once('/').unwrap_or(("", said_version));
+        let message = format!("invalid object type: {group}/{version}, Kind={said_kind}");
+        return Err(Status::bad_request(message));
     }
+    let metadata = &document["metadata"];
+    if metadata.get("managedFields").is_some_and(|fields| !fields.is_null()) {
+        return Err(Status::bad_request("metadata.managedFields must be nil"));
+    }
+    validate::validate(of, document).map_err(|errors| {
+        let name = |name: &str| metadata[name].as_str().unwrap_or_default();
+        let (namespace, name) = (name("namespace"), name("name"));
+        let message = format!(
+            "failed to create typed patch object ({namespace}/{name}; {said_version}, Kind={said_kind}): {errors}"
+        );
+        Status::failure(500, "", message)
+    })
 }
 
 /// Whether `new` is `old` again, but for the times at which managers last wrote: then it isn't a write.

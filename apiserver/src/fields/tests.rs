@@ -74,7 +74,7 @@ impl Story {
             document["kind"] = self.kind.kind.into();
             document["apiVersion"] = self.kind.api_version().into();
         }
-        let apply = Apply::new(self.kind, document, force);
+        let apply = Apply::new(self.kind, type_of(self.kind), document, force)?;
         let (mut value, managers) = apply.to(&write, self.live.as_ref())?;
         if let Value::Object(map) = &mut value {
             map.entry("metadata").or_insert_with(|| json!({}));

@@ -11,7 +11,6 @@ use super::params::FieldValidation;
 use super::{Api, Call, body, respond};
 use crate::decode;
 use crate::fields::{Apply, Operation};
-use crate::kinds::versions;
 use crate::registry::{Part, Target};
 
 /// Applies the document to whatever the object is at that moment, or creates it.
@@ -19,15 +18,13 @@ pub(super) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Res
     let (document, mut warnings) = document(&call, body).await?;
     let kind = call.path.kind;
     let write = call.field_manager().write(kind, &*call.rules, Operation::Apply);
-    let apply = Apply::new(kind, document, call.params.force.unwrap_or(false));
+    let force = call.params.force.unwrap_or(false);
+    let apply = Apply::new(kind, call.rules.fields_type(kind), document, force)?;
     let target = call.target();
     let wanted = |old: Option<&Object>| {
-        let live = old.cloned().map(|mut live| {
-            versions::from_stored(kind, &mut live);
-            live
-        });
-        let (value, managers) = apply.to(&write, live.as_ref())?;
-        let (mut object, _) = body::decode(&call, value)?;
+        let (value, managers) = apply.to(&write, old)?;
+        let decoded = call.rules.decode(kind.stored(), value);
+        let (mut object, _) = decoded.map_err(|error| error.status(kind))?;
         object.metadata.managed_fields = managers;
         if old.is_none() {
             check_new(&target, &mut object)?;
