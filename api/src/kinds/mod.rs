@@ -17,6 +17,7 @@ mod certificates;
 mod coordination;
 mod core;
 mod discovery;
+mod events;
 mod flowcontrol;
 mod networking;
 mod node;
@@ -151,6 +152,7 @@ const GROUPS: &[&[Kind]] = &[
     apps::KINDS,
     authentication::KINDS,
     authorization::KINDS,
+    events::KINDS,
     autoscaling::KINDS,
     batch::KINDS,
     certificates::KINDS,

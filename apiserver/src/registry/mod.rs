@@ -8,6 +8,7 @@ mod apply;
 mod create;
 mod delete;
 mod fields;
+mod initial;
 mod list;
 pub(crate) mod namespaces;
 mod update;
