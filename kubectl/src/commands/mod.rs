@@ -15,6 +15,7 @@ pub mod cp;
 pub mod create;
 pub mod create;
 pub mod create;
+pub mod create;
 pub mod delete;
 pub mod demo;
 pub mod describe;
