@@ -200,16 +200,21 @@ impl Status {
     /// 422: the object breaks rules; all of `errors` are told.
     #[must_use]
     pub fn invalid(kind: &Kind, name: &str, errors: &[field::Error]) -> Self {
+        Self::invalid_named(kind.group, kind.kind, name, errors)
+    }
+
+    /// The same for what is no kind of the table: `ListOptions` of `meta.k8s.io`.
+    #[must_use]
+    pub fn invalid_named(group: &str, kind: &str, name: &str, errors: &[field::Error]) -> Self {
         let sentences: Vec<String> = errors.iter().map(ToString::to_string).collect();
         let listed = match sentences.as_slice() {
             [] => "<nil>".to_owned(),
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let what = if kind.group.is_empty() {
-            kind.kind.to_owned()
-        } else {
-            format!("{}.{}", kind.kind, kind.group)
+        let what = match group {
+            "" => kind.to_owned(),
+            group => format!("{kind}.{group}"),
         };
         let causes = errors
             .iter()
@@ -222,8 +227,8 @@ impl Status {
         let mut status = Self::failure(422, "Invalid", format!("{what} \"{name}\" is invalid: {listed}"));
         status.details = Some(Box::new(Details {
             name: name.into(),
-            group: kind.group.into(),
-            kind: kind.kind.into(),
+            group: group.into(),
+            kind: kind.into(),
             causes,
             ..Details::default()
         }));

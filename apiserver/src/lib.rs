@@ -8,6 +8,8 @@
 
 mod admission;
 mod auth;
+mod cel;
+mod customs;
 mod decode;
 mod discovery;
 mod http;
@@ -139,8 +141,10 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
         .create_initial_objects(config.port)
         .await
         .map_err(Error::Bootstrap)?;
+    registry.serve_customs();
     let server = Server::bind(&config.bind_address, config.port, tls).await?;
     let tending = tokio::spawn(registry.clone().tend_namespaces());
+    let tending_customs = tokio::spawn(registry.clone().tend_customs());
     let snapshots = tokio::spawn(write_snapshots(store.clone(), config.data_dir.clone()));
     let api = Arc::new(Api {
         registry,
@@ -160,6 +164,7 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
         failed
     });
     tending.abort();
+    tending_customs.abort();
     snapshots.abort();
     write_snapshot(store, config.data_dir).await;
     writer.join().await;

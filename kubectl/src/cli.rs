@@ -81,6 +81,28 @@ pub enum Verb {
     Describe(commands::describe::Describe),
     /// Show what a container printed
     Logs(commands::logs::Logs),
+    /// Run a pod of an image
+    Run(commands::run::Run),
+    /// Put a service in front of pods
+    Expose(commands::expose::Expose),
+    /// Set how many pods a workload has
+    Scale(commands::scale::Scale),
+    /// Let a workload's number of pods follow its load
+    Autoscale(commands::autoscale::Autoscale),
+    /// Change, undo and follow the rolling out of deployments
+    #[command(subcommand)]
+    Rollout(commands::rollout::RolloutVerb),
+    /// Change one thing of objects: image, env, resources, selector, serviceaccount
+    #[command(subcommand)]
+    Set(commands::set::SetVerb),
+    /// Let no new pods come to a node
+    Cordon(commands::cordon::Cordon),
+    /// Let new pods come to a node again
+    Uncordon(commands::cordon::Uncordon),
+    /// Have a node's pods go
+    Drain(commands::drain::Drain),
+    /// Set which pods a node repels
+    Taint(commands::taint::Taint),
     /// Run a command in a container
     Exec(commands::exec::Exec),
     /// Join the input and output of a container's main process
@@ -135,6 +157,16 @@ impl Verb {
             Self::Get(verb) => verb.run(global).await,
             Self::Describe(verb) => verb.run(global).await,
             Self::Logs(verb) => verb.run(global).await,
+            Self::Run(verb) => verb.run(global).await,
+            Self::Expose(verb) => verb.run(global).await,
+            Self::Scale(verb) => verb.run(global).await,
+            Self::Autoscale(verb) => verb.run(global).await,
+            Self::Rollout(verb) => verb.run(global).await,
+            Self::Set(verb) => verb.run(global).await,
+            Self::Cordon(verb) => verb.run(global).await,
+            Self::Uncordon(verb) => verb.run(global).await,
+            Self::Drain(verb) => verb.run(global).await,
+            Self::Taint(verb) => verb.run(global).await,
             Self::Exec(verb) => verb.run(global).await,
             Self::Attach(verb) => verb.run(global).await,
             Self::Cp(verb) => verb.run(global).await,

@@ -258,9 +258,10 @@ pub fn message(error: &anyhow::Error) -> String {
         return failure.to_string();
     }
     let text = format!("{error:#}");
-    let is_kubectls = ["error: ", "Error from server", "The "]
+    let is_kubectls = ["error: ", "Error from server", "The connection to the server"]
         .iter()
         .any(|start| text.starts_with(start));
+    let is_kubectls = is_kubectls || text.starts_with("The ") && text.contains(" is invalid");
     if is_kubectls { text } else { format!("error: {text}") }
 }
 

@@ -7,6 +7,7 @@
 //! versions of a group stand with the preferred one first; kinds by their plural.
 
 mod admissionregistration;
+mod apiextensions;
 mod apiregistration;
 mod apps;
 mod autoscaling;
@@ -15,6 +16,7 @@ mod certificates;
 mod coordination;
 mod core;
 mod discovery;
+mod events;
 mod flowcontrol;
 mod networking;
 mod node;
@@ -141,6 +143,7 @@ const GROUPS: &[&[Kind]] = &[
     core::KINDS,
     apiregistration::KINDS,
     apps::KINDS,
+    events::KINDS,
     autoscaling::KINDS,
     batch::KINDS,
     certificates::KINDS,
@@ -149,6 +152,7 @@ const GROUPS: &[&[Kind]] = &[
     rbac::KINDS,
     storage::KINDS,
     admissionregistration::KINDS,
+    apiextensions::KINDS,
     scheduling::KINDS,
     coordination::KINDS,
     node::KINDS,
@@ -158,6 +162,24 @@ const GROUPS: &[&[Kind]] = &[
 ];
 
 static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| GROUPS.concat());
+
+/// The body of `scale`: a kind that is only ever seen there.
+pub static SCALE_BODY: Kind = Kind {
+    group: "autoscaling",
+    kind: "Scale",
+    plural: "scales",
+    singular: "scale",
+    ..PLAIN
+};
+
+/// The body of a pod's `eviction`: the same.
+pub static EVICTION_BODY: Kind = Kind {
+    group: "policy",
+    kind: "Eviction",
+    plural: "evictions",
+    singular: "eviction",
+    ..PLAIN
+};
 
 /// A namespaced core kind without extras; rows change what differs.
 const PLAIN: Kind = Kind {

@@ -6,6 +6,7 @@
 mod addresses;
 mod create;
 mod delete;
+mod initial;
 mod list;
 pub(crate) mod namespaces;
 mod update;
@@ -29,7 +30,7 @@ use addresses::Addresses;
 
 pub use addresses::{InvalidRange, ServiceRange};
 pub(crate) use delete::{DeleteOptions, Deleted};
-pub(crate) use list::{List, ListOptions, Match, Selection};
+pub(crate) use list::{List, ListOptions, Match, Selection, too_large};
 pub(crate) use update::{Part, Put};
 
 /// The registry; cloning it shares the store.
@@ -47,6 +48,16 @@ pub(crate) struct WriteOptions {
     pub(crate) dry_run: bool,
     /// The request's place in its trace.
     pub(crate) traceparent: Traceparent,
+}
+
+impl WriteOptions {
+    /// The server's own writes begin a trace of their own.
+    pub(crate) fn own() -> Self {
+        Self {
+            dry_run: false,
+            traceparent: Traceparent::new(),
+        }
+    }
 }
 
 /// Which object of which kind.
@@ -174,7 +185,7 @@ fn status_of(error: &WriteError) -> Status {
 }
 
 /// Timestamps of the API have whole seconds.
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     let now = Timestamp::now();
     Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
 }

@@ -1,4 +1,4 @@
-//! Namespaces: which are there from the start, and how one that is deleted empties itself first.
+//! Namespaces: how one that is deleted empties itself first.
 //!
 //! The cleaner is a controller that runs inside this process, because a node without controllers must be able to delete a
 //! namespace too. It sees and does only what a client could; when the namespace controller is a program of its own, it goes.
@@ -6,13 +6,10 @@
 use minik_api::kinds::{self, Kind};
 use minik_api::object::Object;
 use minik_api::status::Status;
-use minik_api::trace::Traceparent;
 use serde_json::{Value, json};
 
 use super::{DeleteOptions, Part, Registry, Selection, Target, WriteOptions, resource};
 
-/// There from the start.
-const INITIAL: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 /// Never deleted.
 pub(crate) const IMMORTAL: [&str; 3] = ["default", "kube-public", "kube-system"];
 
@@ -36,20 +33,6 @@ pub(super) fn mark_terminating(kind: &Kind, object: &mut Object) {
 }
 
 impl Registry {
-    /// Creates what everything relies on, where it is missing: namespaces, and the service that pods find this server by.
-    pub(crate) async fn create_initial_objects(&self, port: u16) -> Result<(), Status> {
-        for name in INITIAL {
-            self.ensure(kind(), "", &json!({"metadata": {"name": name}})).await?;
-        }
-        let services = kinds::of("", "v1", "Service").expect("services are in the table of kinds");
-        let service = json!({
-            "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
-            "spec": {"clusterIP": self.addresses.range().first().to_string(),
-                "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]},
-        });
-        self.ensure(services, "default", &service).await
-    }
-
     /// Keeps namespaces in order until the store stops: each has its default service account, and one that is deleted is
     /// emptied and then let go.
     pub(crate) async fn tend_namespaces(self) {
@@ -106,7 +89,9 @@ impl Registry {
                         namespace: name,
                         name: object.name(),
                     };
-                    let deleted = self.delete(target, &DeleteOptions::default(), own()).await;
+                    let deleted = self
+                        .delete(target, &DeleteOptions::default(), WriteOptions::own())
+                        .await;
                     left += usize::from(!deleted.is_ok_and(|deleted| deleted.gone));
                 } else {
                     left += 1;
@@ -126,7 +111,7 @@ impl Registry {
             namespace: "",
             name,
         };
-        let updated = self.update(target, Part::Own, own(), |old| {
+        let updated = self.update(target, Part::Own, WriteOptions::own(), |old| {
             let mut new = old.clone();
             if let Some(Value::Array(finalizers)) = new.body.get_mut("spec").and_then(|spec| spec.get_mut("finalizers"))
             {
@@ -155,7 +140,7 @@ impl Registry {
         if self.get(target).is_ok() {
             return Ok(());
         }
-        match self.create(kind, namespace, object, own()).await {
+        match self.create(kind, namespace, object, WriteOptions::own()).await {
             // Somebody else was quicker, or the namespace is gone again.
             Err(status) if !["AlreadyExists", "NotFound"].contains(&status.reason.as_str()) => Err(status),
             _ => Ok(()),
@@ -165,12 +150,4 @@ impl Registry {
 
 fn service_accounts() -> &'static Kind {
     kinds::of("", "v1", "ServiceAccount").expect("service accounts are in the table of kinds")
-}
-
-/// The server's own writes begin a trace of their own.
-fn own() -> WriteOptions {
-    WriteOptions {
-        dry_run: false,
-        traceparent: Traceparent::new(),
-    }
 }

@@ -97,6 +97,22 @@ fn three_way(before: &Value, wanted: &Value, current: &Value) -> Patch {
     }
 }
 
+/// The patch that makes `before` into `after`: what a verb changed of an object that it read.
+#[must_use]
+pub fn two_way(before: &Value, after: &Value) -> Patch {
+    let of = |field: &str| before.get(field).and_then(Value::as_str).unwrap_or_default();
+    match built_in(of("apiVersion"), of("kind")) {
+        Some(definition) => Patch {
+            kind: "application/strategic-merge-patch+json",
+            body: strategic::three_way(before, after, before, definition),
+        },
+        None => Patch {
+            kind: "application/merge-patch+json",
+            body: merge::three_way(before, after, before),
+        },
+    }
+}
+
 /// What one of Kubernetes' own kinds is made of; none for custom resources.
 fn built_in(api_version: &str, kind: &str) -> Option<&'static Definition> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
