@@ -124,6 +124,14 @@ pub enum Verb {
     Image(commands::image::ImageVerb),
     /// Show the kinds that the server has
     ApiResources(commands::api_resources::ApiResources),
+    /// Ask what you may do, and who you are
+    #[command(subcommand)]
+    Auth(commands::auth::AuthVerb),
+    /// Show what happened
+    Events(commands::events::Events),
+    /// Show what nodes and pods use
+    #[command(subcommand)]
+    Top(commands::top::TopVerb),
     /// Show where the server is
     ClusterInfo(commands::cluster_info::ClusterInfo),
     /// Show and change the kubeconfig
@@ -167,6 +175,9 @@ impl Verb {
             Self::Wait(verb) => verb.run(global).await,
             Self::Image(verb) => verb.run(global).await,
             Self::ApiResources(verb) => verb.run(global).await,
+            Self::Auth(verb) => verb.run(global).await,
+            Self::Events(verb) => verb.run(global).await,
+            Self::Top(verb) => verb.run(global).await,
             Self::ClusterInfo(verb) => verb.run(global).await,
             Self::Config(verb) => verb.run(global),
             Self::Version(verb) => verb.run(global).await,
