@@ -510,7 +510,7 @@ async fn clients_find_their_way() {
     assert_eq!((&pods["kind"], &pods["shortNames"]), (&json!("Pod"), &json!(["po"])));
     assert_eq!(
         client.get("/apis").await.json()["groups"][0]["name"],
-        "coordination.k8s.io"
+        "apiregistration.k8s.io"
     );
     assert_eq!(
         client.get("/apis/coordination.k8s.io").await.json()["preferredVersion"]["version"],
@@ -531,7 +531,7 @@ async fn clients_find_their_way() {
     );
     assert_eq!(
         answer.json()["items"][0]["versions"][0]["resources"][0]["resource"],
-        "leases"
+        "apiservices"
     );
     let index = client.get("/openapi/v3").await.json();
     let url = index["paths"]["api/v1"]["serverRelativeURL"]

@@ -111,6 +111,12 @@ pub enum Verb {
     Cp(commands::cp::Cp),
     /// Make ports of a pod reachable on this machine
     PortForward(commands::port_forward::PortForward),
+    /// Show what apply would change
+    Diff(commands::diff::Diff),
+    /// Change objects in an editor
+    Edit(commands::edit::Edit),
+    /// Put whole objects in the place of what is there
+    Replace(commands::replace::Replace),
     /// Delete objects
     Delete(commands::delete::Delete),
     /// Set and remove labels of objects
@@ -122,6 +128,8 @@ pub enum Verb {
     /// Pull, import, list and remove the node's images
     #[command(subcommand, visible_alias = "images")]
     Image(commands::image::ImageVerb),
+    /// Show what a kind's fields mean
+    Explain(commands::explain::Explain),
     /// Show the kinds that the server has
     ApiResources(commands::api_resources::ApiResources),
     /// Ask what you may do, and who you are
@@ -132,6 +140,8 @@ pub enum Verb {
     /// Show what nodes and pods use
     #[command(subcommand)]
     Top(commands::top::TopVerb),
+    /// Show the groups and versions that the server has
+    ApiVersions(commands::api_versions::ApiVersions),
     /// Show where the server is
     ClusterInfo(commands::cluster_info::ClusterInfo),
     /// Show and change the kubeconfig
@@ -169,15 +179,20 @@ impl Verb {
             Self::Attach(verb) => verb.run(global).await,
             Self::Cp(verb) => verb.run(global).await,
             Self::PortForward(verb) => verb.run(global).await,
+            Self::Diff(verb) => verb.run(global).await,
+            Self::Edit(verb) => verb.run(global).await,
+            Self::Replace(verb) => verb.run(global).await,
             Self::Delete(verb) => verb.run(global).await,
             Self::Label(verb) => verb.run(global, Which::Labels).await,
             Self::Patch(verb) => verb.run(global).await,
             Self::Wait(verb) => verb.run(global).await,
             Self::Image(verb) => verb.run(global).await,
+            Self::Explain(verb) => verb.run(global).await,
             Self::ApiResources(verb) => verb.run(global).await,
             Self::Auth(verb) => verb.run(global).await,
             Self::Events(verb) => verb.run(global).await,
             Self::Top(verb) => verb.run(global).await,
+            Self::ApiVersions(verb) => verb.run(global).await,
             Self::ClusterInfo(verb) => verb.run(global).await,
             Self::Config(verb) => verb.run(global),
             Self::Version(verb) => verb.run(global).await,

@@ -15,6 +15,7 @@ mod certificates;
 mod coordination;
 mod core;
 mod discovery;
+mod events;
 mod flowcontrol;
 mod networking;
 mod node;
@@ -141,6 +142,7 @@ const GROUPS: &[&[Kind]] = &[
     core::KINDS,
     apiregistration::KINDS,
     apps::KINDS,
+    events::KINDS,
     autoscaling::KINDS,
     batch::KINDS,
     certificates::KINDS,

@@ -1,4 +1,4 @@
-//! Namespaces: which are there from the start, and how one that is deleted empties itself first.
+//! Namespaces: how one that is deleted empties itself first.
 //!
 //! The cleaner is a controller that runs inside this process, because a node without controllers must be able to delete a
 //! namespace too. It sees and does only what a client could; when the namespace controller is a program of its own, it goes.
@@ -11,8 +11,6 @@ use serde_json::{Value, json};
 
 use super::{DeleteOptions, Part, Registry, Selection, Target, WriteOptions, resource};
 
-/// There from the start.
-const INITIAL: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 /// Never deleted.
 pub(crate) const IMMORTAL: [&str; 3] = ["default", "kube-public", "kube-system"];
 
@@ -36,20 +34,6 @@ pub(super) fn mark_terminating(kind: &Kind, object: &mut Object) {
 }
 
 impl Registry {
-    /// Creates what everything relies on, where it is missing: namespaces, and the service that pods find this server by.
-    pub(crate) async fn create_initial_objects(&self, port: u16) -> Result<(), Status> {
-        for name in INITIAL {
-            self.ensure(kind(), "", &json!({"metadata": {"name": name}})).await?;
-        }
-        let services = kinds::of("", "v1", "Service").expect("services are in the table of kinds");
-        let service = json!({
-            "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
-            "spec": {"clusterIP": self.addresses.range().first().to_string(),
-                "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]},
-        });
-        self.ensure(services, "default", &service).await
-    }
-
     /// Keeps namespaces in order until the store stops: each has its default service account, and one that is deleted is
     /// emptied and then let go.
     pub(crate) async fn tend_namespaces(self) {

@@ -2,6 +2,7 @@
 //! them name objects.
 
 pub mod api_resources;
+pub mod api_versions;
 pub mod apply;
 pub mod attach;
 pub mod auth;
@@ -15,10 +16,13 @@ pub mod create;
 pub mod delete;
 pub mod demo;
 pub mod describe;
+pub mod diff;
 pub mod drain;
 pub mod duration;
 pub mod events;
+pub mod edit;
 pub mod exec;
+pub mod explain;
 pub mod expose;
 pub mod following;
 pub mod get;
@@ -32,6 +36,7 @@ pub mod patch;
 pub mod pod;
 pub mod port_forward;
 pub mod programs;
+pub mod replace;
 pub mod rollout;
 pub mod run;
 pub mod scale;
@@ -41,6 +46,7 @@ pub mod taint;
 pub mod target;
 pub mod terminal;
 pub mod top;
+pub mod until;
 pub mod version;
 pub mod wait;
 pub mod workload;
