@@ -107,6 +107,8 @@ pub enum Verb {
     Exec(commands::exec::Exec),
     /// Join the input and output of a container's main process
     Attach(commands::attach::Attach),
+    /// Look into pods and nodes from a container of your own
+    Debug(commands::debug::Debug),
     /// Copy files into a container and out of it
     Cp(commands::cp::Cp),
     /// Make ports of a pod reachable on this machine
@@ -177,6 +179,7 @@ impl Verb {
             Self::Taint(verb) => verb.run(global).await,
             Self::Exec(verb) => verb.run(global).await,
             Self::Attach(verb) => verb.run(global).await,
+            Self::Debug(verb) => verb.run(global).await,
             Self::Cp(verb) => verb.run(global).await,
             Self::PortForward(verb) => verb.run(global).await,
             Self::Diff(verb) => verb.run(global).await,
