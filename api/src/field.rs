@@ -53,7 +53,7 @@ pub enum Problem {
     Required,
     /// The value is malformed or out of range.
     Invalid(Value),
-    /// The same, of a value that is too large to be told.
+    /// The same, when the value says less than the rule.
     InvalidWhole,
     /// The value is none of those supported.
     NotSupported(Value, Vec<String>),

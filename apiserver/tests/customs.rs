@@ -246,3 +246,47 @@ async fn names_are_somebodys() {
     .await;
     assert_eq!(client.get("/apis/example.com/v1/gadgets").await.code, 404);
 }
+
+#[tokio::test]
+async fn documents_follow_the_definition() {
+    let server = Server::start().await;
+    let mut client = server.admin().await;
+    define(&server, &mut client, &definition()).await;
+    let mut urls = Vec::new();
+    for color in [
+        json!({"type": "string"}),
+        json!({"type": "string", "description": "What it looks like."}),
+    ] {
+        let index = client.get("/openapi/v3").await.json();
+        let url = index["paths"]["apis/example.com/v1"]["serverRelativeURL"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let document = client.get(&url).await.json();
+        let widget = &document["components"]["schemas"]["com.example.v1.Widget"];
+        assert_eq!(
+            widget["x-kubernetes-group-version-kind"],
+            json!([{"group": "example.com", "version": "v1", "kind": "Widget"}])
+        );
+        assert_eq!(widget["properties"]["spec"]["properties"]["size"]["maximum"], 10);
+        assert!(widget["properties"]["metadata"]["allOf"][0]["$ref"].is_string());
+        urls.push(url);
+        let path = format!("{DEFINITIONS}/widgets.example.com");
+        let mut new = client.get(&path).await.json();
+        let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/color";
+        *new.pointer_mut(schema).unwrap() = color;
+        let written = client.put(&path, &new).await.json();
+        // The server tells by its own watch when it has seen this, and the new document is there by then or soon after.
+        let is_new = |document: &Value| {
+            let spec = &document["components"]["schemas"]["com.example.v1.Widget"]["properties"]["spec"];
+            spec["properties"]["color"] == *written.pointer(schema).unwrap()
+        };
+        let seen = async {
+            while !is_new(&client.get("/openapi/v3/apis/example.com/v1").await.json()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.unwrap();
+    }
+    assert_ne!(urls[0], urls[1], "what has changed has another hash");
+}

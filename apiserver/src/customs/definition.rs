@@ -54,8 +54,10 @@ fn kind(definition: &Object, version: &Value) -> Option<CustomKind> {
         .into_iter()
         .flatten()
         .map(|field| text(&field["jsonPath"]).trim_start_matches('.').to_owned());
+    let document = &version["schema"]["openAPIV3Schema"];
     let rules = CustomRules {
-        schema: schema::read(&version["schema"]["openAPIV3Schema"]),
+        schema: schema::read(document),
+        document: document.to_string().into(),
         has_status: version["subresources"]["status"].is_object(),
         scale: Scale::read(&version["subresources"]["scale"]),
         columns: Column::read(version),

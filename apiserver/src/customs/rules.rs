@@ -19,6 +19,8 @@ const NOT_ALL_CHECKED: &str = "some validation rules were not checked because th
 /// One version of a custom kind.
 pub(super) struct CustomRules {
     pub(super) schema: Schema,
+    /// The same as it stands in the definition, in JSON: for OpenAPI.
+    pub(super) document: Box<str>,
     /// Whether the status has a door of its own.
     pub(super) has_status: bool,
     pub(super) scale: Option<Scale>,
@@ -122,6 +124,14 @@ impl Rules for CustomRules {
             body
         };
         counts(new) != counts(old)
+    }
+
+    fn schema(&self) -> Option<Value> {
+        serde_json::from_str(&self.document).ok()
+    }
+
+    fn unknown_field(&self, path: &str) -> String {
+        format!("field label not supported: {path}")
     }
 
     fn has_field(&self, path: &str) -> bool {
