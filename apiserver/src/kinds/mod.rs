@@ -8,51 +8,66 @@
 //! of the defaults below. Identities (names, paths) stand in `minik_api::kinds`, shapes of bodies in `minik_api::schema`. Kinds
 //! that are defined while the server runs are found, like these, in the [`Kinds`] of the registry.
 
+mod admission_registration;
+pub(crate) mod api_service;
 mod catalogue;
+mod certificates;
 mod checks;
 mod config_map;
 mod controller_revision;
 mod cron_job;
+mod custom_resource_definition;
 mod daemon_set;
 mod deployment;
+mod device;
 mod duration;
+mod endpoint_slice;
 mod endpoints;
 mod event;
 mod fill;
+mod flow_control;
 mod horizontal_pod_autoscaler;
 mod job;
 mod lease;
 mod limit_range;
 mod metadata;
 mod namespace;
+mod networking;
 mod node;
 mod persistent_volume;
 mod persistent_volume_claim;
 mod pod;
 mod pod_disruption_budget;
 mod pod_template;
+pub(crate) mod priority_class;
 mod rbac;
 mod read;
 mod replica_set;
 mod resource_quota;
+mod runtime_class;
 mod secret;
 mod service;
 mod service_account;
 mod stateful_set;
+mod storage;
 #[cfg(test)]
 mod testing;
 pub(crate) mod versions;
+mod webhook;
 mod workload;
 
 use jiff::Timestamp;
 use minik_api::kinds::Kind;
 use minik_api::object::Object;
+use minik_api::status::Status;
 use minik_api::{field, names};
 use serde_json::{Value, json};
 
 use crate::decode::{self, DecodeError};
+use crate::fields;
 
-pub(crate) use catalogue::{KindRules, Kinds};
+pub(crate) use catalogue::{CustomKind, Identity, KindRules, Kinds, intern};
+pub(crate) use custom_resource_definition::CLEANUP;
 pub(crate) use duration::since_or_unknown;
 pub(crate) use metadata::{validate_metadata, validate_metadata_update};
 
@@ -66,15 +81,20 @@ pub(crate) trait Rules: Send + Sync {
         decode::object(kind, body)
     }
 
-    /// The OpenAPI schema of a kind that isn't in the table of shapes (`minik_api::schema`): `{"type": "object", "properties":
-    /// …}` without `apiVersion`, `kind` and `metadata`. Version 3, or 2, which has neither `oneOf` nor `nullable`.
-    fn schema(&self, _v3: bool) -> Option<Value> {
+    /// The OpenAPI schema of a kind that isn't in the table of shapes (`minik_api::schema`), as its definition has it: without
+    /// `apiVersion`, `kind` and `metadata`.
+    fn schema(&self) -> Option<Value> {
         None
     }
 
     /// What `metadata.name` may look like.
     fn name_rule(&self) -> NameRule {
         names::subdomain
+    }
+
+    /// Why nothing of this kind can be created now.
+    fn refuses_new(&self, _kind: &Kind) -> Option<Status> {
+        None
     }
 
     /// Sets what a client has no say in when it creates: the status, mostly.
@@ -92,10 +112,16 @@ pub(crate) trait Rules: Send + Sync {
         keep_all_but_status(new, old);
     }
 
-    /// An update through another subresource of the same body (`resize`) changes what that subresource is about.
+    /// An update through another subresource of the same body (`approval`, `resize`) changes what that subresource is about.
     fn prepare_part_update(&self, _part: &str, new: &mut Object, old: &Object) {
         keep_all(new, old);
     }
+
+    /// Writes down when something became as it is, where an update leaves that to the server.
+    fn stamp(&self, _new: &mut Object, _old: &Object, _now: Timestamp) {}
+
+    /// Says on an object that is to be deleted what has to happen before it goes.
+    fn prepare_delete(&self, _object: &mut Object) {}
 
     /// Fills in what the client left out. Idempotent.
     fn defaults(&self, _object: &mut Object) {}
@@ -120,6 +146,17 @@ pub(crate) trait Rules: Send + Sync {
         Vec::new()
     }
 
+    /// What parts the fields have that can have different owners.
+    fn fields_type(&self, kind: &Kind) -> fields::Type<'_> {
+        fields::type_of(kind)
+    }
+
+    /// The fields that a write through the resource itself (`""`) or a subresource doesn't change, so that nobody comes to own
+    /// them by it.
+    fn reset_fields(&self, kind: &Kind, subresource: &str) -> fields::Set {
+        fields::reset_fields(kind, subresource)
+    }
+
     /// What isn't wrong, but will hurt: sent as `Warning` headers.
     fn warnings(&self, _object: &Object) -> Vec<String> {
         Vec::new()
@@ -142,13 +179,20 @@ pub(crate) trait Rules: Send + Sync {
         false
     }
 
-    /// Whether a change is one of those that `metadata.generation` counts.
+    /// Whether a change is one of those that `metadata.generation` counts: of anything but the status, which is the spec for
+    /// those who have one.
     fn raises_generation(&self, new: &Object, old: &Object) -> bool {
-        new.body.get("spec") != old.body.get("spec")
+        let fields = new.body.keys().chain(old.body.keys()).filter(|name| *name != "status");
+        fields.into_iter().any(|name| new.body.get(name) != old.body.get(name))
     }
 
     /// How long a deletion waits for somebody to finish the object's work; `None` when it doesn't wait at all.
     fn grace_seconds(&self, _object: &Object, _asked: Option<i64>) -> Option<i64> {
+        None
+    }
+
+    /// Why nobody may delete the object; `None` when everybody may who is allowed to.
+    fn forbids_deletion(&self, _object: &Object) -> Option<&'static str> {
         None
     }
 
@@ -160,6 +204,15 @@ pub(crate) trait Rules: Send + Sync {
     /// Whether this field can be selected on.
     fn has_field(&self, path: &str) -> bool {
         self.fields().contains(&path)
+    }
+
+    /// What is said to those who select on any other.
+    fn unknown_field(&self, path: &str) -> String {
+        match self.fields() {
+            // So says upstream of kinds that have no fields of their own.
+            [] => format!("{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
+            _ => format!("field label not supported: {path}"),
+        }
     }
 
     /// The text of one of [`Rules::fields`]; empty when it is absent.
@@ -174,11 +227,7 @@ pub(crate) trait Rules: Send + Sync {
 
     /// The columns as a Table tells them (metav1.TableColumnDefinition).
     fn column_definitions(&self) -> Vec<Value> {
-        let definition = |column: &Column| {
-            json!({"name": column.name, "type": column.kind, "format": column.format,
-                "description": column.description, "priority": column.priority})
-        };
-        self.columns().iter().map(definition).collect()
+        self.columns().iter().map(Column::definition).collect()
     }
 
     /// One cell for each of [`Rules::columns`].
@@ -225,10 +274,24 @@ impl Column {
         }
     }
 
+    /// metav1.TableColumnDefinition
+    pub(crate) fn definition(&self) -> Value {
+        json!({"name": self.name, "type": self.kind, "format": self.format, "description": self.description,
+            "priority": self.priority})
+    }
+
     /// The same, holding whole numbers.
     pub(crate) const fn number(self) -> Self {
         Self {
             kind: "integer",
+            ..self
+        }
+    }
+
+    /// The same, holding yes or no.
+    pub(crate) const fn flag(self) -> Self {
+        Self {
+            kind: "boolean",
             ..self
         }
     }
@@ -271,9 +334,18 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ServiceAccount") => &service_account::ServiceAccounts,
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
+        ("apiregistration.k8s.io", "APIService") => &api_service::ApiServices,
+        ("events.k8s.io", "Event") => &event::NewEvents,
+        ("certificates.k8s.io", "CertificateSigningRequest") => &certificates::SigningRequests,
+        ("networking.k8s.io", "IPAddress") => &networking::IpAddresses,
+        ("networking.k8s.io", "Ingress") => &networking::Ingresses,
+        ("networking.k8s.io", "IngressClass") => &networking::IngressClasses,
+        ("networking.k8s.io", "NetworkPolicy") => &networking::NetworkPolicies,
+        ("networking.k8s.io", "ServiceCIDR") => &networking::ServiceCidrs,
         ("", "LimitRange") => &limit_range::LimitRanges,
         ("", "PersistentVolume") => &persistent_volume::Volumes,
         ("", "PersistentVolumeClaim") => &persistent_volume_claim::Claims,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => &custom_resource_definition::CustomResourceDefinitions,
         ("", "PodTemplate") => &pod_template::PodTemplates,
         ("", "ReplicationController") => &replica_set::ReplicationControllers,
         ("", "ResourceQuota") => &resource_quota::Quotas,
@@ -290,7 +362,36 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
         ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },
         ("rbac.authorization.k8s.io", "RoleBinding") => &rbac::Bindings { namespaced: true },
+        ("storage.k8s.io", "CSIDriver") => &storage::CsiDrivers,
+        ("storage.k8s.io", "CSINode") => &storage::CsiNodes,
+        ("storage.k8s.io", "CSIStorageCapacity") => &storage::CsiStorageCapacities,
+        ("storage.k8s.io", "StorageClass") => &storage::StorageClasses,
+        ("storage.k8s.io", "VolumeAttachment") => &storage::VolumeAttachments,
+        ("storage.k8s.io", "VolumeAttributesClass") => &storage::VolumeAttributesClasses,
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy") => &admission_registration::MutatingPolicies,
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding") => {
+            &admission_registration::PolicyBindings { mutating: true }
+        }
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration") => {
+            &admission_registration::Webhooks { mutating: true }
+        }
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => &admission_registration::ValidatingPolicies,
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding") => {
+            &admission_registration::PolicyBindings { mutating: false }
+        }
+        ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration") => {
+            &admission_registration::Webhooks { mutating: false }
+        }
+        ("scheduling.k8s.io", "PriorityClass") => &priority_class::PriorityClasses,
         ("coordination.k8s.io", "Lease") => &lease::Leases,
+        ("node.k8s.io", "RuntimeClass") => &runtime_class::RuntimeClasses,
+        ("discovery.k8s.io", "EndpointSlice") => &endpoint_slice::EndpointSlices,
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => &flow_control::FlowSchemas,
+        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => &flow_control::PriorityLevels,
+        ("resource.k8s.io", "DeviceClass") => &device::DeviceClasses,
+        ("resource.k8s.io", "ResourceClaim") => &device::ResourceClaims,
+        ("resource.k8s.io", "ResourceClaimTemplate") => &device::ResourceClaimTemplates,
+        ("resource.k8s.io", "ResourceSlice") => &device::ResourceSlices,
         _ => &Plain,
     }
 }
@@ -301,7 +402,7 @@ struct Plain;
 impl Rules for Plain {}
 
 /// Puts the old value of a top-level field in the place of the new one.
-fn keep(new: &mut Object, old: &Object, field: &str) {
+pub(crate) fn keep(new: &mut Object, old: &Object, field: &str) {
     match old.body.get(field) {
         Some(value) => {
             new.body.insert(field.to_owned(), value.clone());

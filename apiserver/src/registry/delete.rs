@@ -50,7 +50,7 @@ impl Registry {
         &self,
         target: Target<'_>,
         asked: &DeleteOptions,
-        options: WriteOptions,
+        options: WriteOptions<'_>,
     ) -> Result<Deleted, Status> {
         let attributes = self.attributes(Operation::Delete, &target, &options);
         admission::validate(&attributes, None)?;
@@ -59,6 +59,9 @@ impl Registry {
         let object = self
             .guaranteed_update(target, options.dry_run, |old| {
                 check(&target, old, asked.preconditions.as_ref())?;
+                if let Some(why) = rules.forbids_deletion(old) {
+                    return Err(Status::forbidden(target.kind, target.name, why));
+                }
                 let put = marked(target.kind, &*rules, old, asked.grace_period_seconds, &now());
                 gone = matches!(put, Put::Remove(_));
                 Ok(put)
@@ -73,7 +76,7 @@ impl Registry {
         kind: &'static Kind,
         selection: &Selection,
         asked: &DeleteOptions,
-        options: WriteOptions,
+        options: WriteOptions<'_>,
     ) -> Result<Vec<Arc<Stored>>, Status> {
         let mut deleted = Vec::new();
         for stored in self.selected(kind, selection) {
@@ -135,6 +138,7 @@ fn marked(kind: &Kind, rules: &dyn Rules, old: &Object, asked: Option<i64>, now:
             metadata.generation = metadata.generation.map(|generation| generation + 1);
         }
         namespaces::mark_terminating(kind, &mut new);
+        rules.prepare_delete(&mut new);
     }
     if is_done(&new) {
         Put::Remove(new)

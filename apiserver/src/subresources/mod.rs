@@ -7,6 +7,7 @@ pub(crate) mod kubelet;
 mod log;
 mod scale;
 mod streams;
+mod token;
 
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ pub(crate) async fn handle(api: &Arc<Api>, call: Call, body: Body, name: &str) -
     let part = match name {
         // Those with the resource's own body are all written and read the same way.
         "status" => Some(Part::Status),
-        "ephemeralcontainers" | "resize" => Some(Part::Named(known.name)),
+        "approval" | "ephemeralcontainers" | "resize" => Some(Part::Named(known.name)),
         _ => None,
     };
     if let Some(part) = part {
@@ -45,6 +46,7 @@ pub(crate) async fn handle(api: &Arc<Api>, call: Call, body: Body, name: &str) -
         "finalize" => finalize::update(api, call, body).await,
         "scale" => scale::handle(api, call, body).await,
         "log" => log::get(api, &call).await,
+        "token" => token::create(api, call, body).await,
         "exec" | "attach" | "portforward" => streams::open(api, call, name).await,
         _ => Err(Status::no_such_path()),
     }
