@@ -203,9 +203,13 @@ impl Status {
         Self::invalid_named(kind.group, kind.kind, name, errors)
     }
 
-    /// The same for what is no kind of the table: `ListOptions` of `meta.k8s.io`.
+    /// The same for the options of a request (`PatchOptions`), which are of no kind that is served.
     #[must_use]
-    pub fn invalid_named(group: &str, kind: &str, name: &str, errors: &[field::Error]) -> Self {
+    pub fn invalid_options(options: &str, errors: &[field::Error]) -> Self {
+        Self::invalid_named("meta.k8s.io", options, "", errors)
+    }
+
+    fn invalid_named(group: &str, kind: &str, name: &str, errors: &[field::Error]) -> Self {
         let sentences: Vec<String> = errors.iter().map(ToString::to_string).collect();
         let listed = match sentences.as_slice() {
             [] => "<nil>".to_owned(),

@@ -6,7 +6,9 @@
 //! Who mutates can't refuse for another's sake and who validates can't change anything. One file per plugin.
 
 mod default_tolerations;
+mod escalation;
 mod namespace_lifecycle;
+mod node_restriction;
 mod service_account;
 mod trace;
 
@@ -15,6 +17,7 @@ use minik_api::object::Object;
 use minik_api::status::Status;
 use minik_api::trace::Traceparent;
 
+use crate::auth::{Authorizer, User};
 use crate::storage::Store;
 
 /// What is being done.
@@ -38,6 +41,12 @@ pub(crate) struct Attributes<'a> {
     pub(crate) namespace: &'a str,
     /// To which object.
     pub(crate) name: &'a str,
+    /// What is stored, when it is changed.
+    pub(crate) old: Option<&'a Object>,
+    /// By whom.
+    pub(crate) user: &'a User,
+    /// Who decides who may what.
+    pub(crate) authorizer: &'a Authorizer,
     /// What else is stored.
     pub(crate) store: &'a Store,
     /// The request's place in its trace.
@@ -62,6 +71,8 @@ const MUTATING: &[&dyn Mutate] = &[
 const VALIDATING: &[&dyn Validate] = &[
     &namespace_lifecycle::NamespaceLifecycle,
     &service_account::ServiceAccount,
+    &node_restriction::NodeRestriction,
+    &escalation::Escalation,
 ];
 
 /// Lets every plugin change the object.

@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 pub(crate) use parse::{Parsed, json, to_yaml, yaml};
 pub(crate) use place::Place;
 pub(crate) use protobuf::protobuf;
+pub(crate) use shape::canonical;
 
 /// The body is no object of its kind.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -100,15 +101,21 @@ pub(crate) fn object_with(
         return Err(DecodeError::NotAnObject(shape::type_name(&body)));
     };
     check_kind(kind, &body)?;
+    // An empty list is the one field whose zero says something: that everybody who manages fields be forgotten.
+    let managers = body.get("metadata").and_then(|metadata| metadata.get("managedFields"));
+    let forgets = managers.and_then(Value::as_array).is_some_and(Vec::is_empty);
     let unknown = conform(&mut body)?;
     body.remove("apiVersion");
     body.remove("kind");
-    let metadata = match body.remove("metadata") {
+    let mut metadata = match body.remove("metadata") {
         Some(metadata) => {
             ObjectMeta::deserialize(metadata).map_err(|error| DecodeError::Metadata(error.to_string()))?
         }
         None => ObjectMeta::default(),
     };
+    if forgets {
+        metadata.managed_fields = Some(Vec::new());
+    }
     let object = Object {
         api_version: kind.api_version(),
         kind: kind.kind.to_owned(),

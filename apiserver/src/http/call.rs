@@ -1,5 +1,7 @@
 //! A call: a request to a path of the table of kinds, taken apart once.
 
+use std::sync::Arc;
+
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use minik_api::path::ResourcePath;
@@ -8,10 +10,11 @@ use minik_api::trace::{self, Traceparent};
 use percent_encoding::percent_decode_str;
 
 use super::accept::Accept;
+use super::field_manager;
 use super::params::Params;
-use crate::auth::{self, User};
+use crate::auth::{Asked, Authorizer, Resource, User};
 use crate::kinds::{KindRules, Kinds};
-use crate::registry::{Target, WriteOptions};
+use crate::registry::{FieldManager, Target, WriteOptions};
 
 /// A request to a resource.
 pub(crate) struct Call {
@@ -25,8 +28,10 @@ pub(crate) struct Call {
     pub(crate) params: Params,
     /// As what the answer is wanted.
     pub(crate) accept: Accept,
+    /// Which program, as `managedFields` will say.
+    manager: String,
     /// Who.
-    pub(crate) user: User,
+    pub(crate) user: Arc<User>,
     /// Its place in a trace, that of the header or a new one.
     pub(crate) traceparent: Traceparent,
     /// The rest of the request, but for its body.
@@ -51,13 +56,14 @@ impl Call {
         }
         let user = parts
             .extensions
-            .get::<User>()
+            .get::<Arc<User>>()
             .cloned()
             .ok_or_else(Status::unauthorized)?;
         Ok(Self {
             method: parts.method.clone(),
             rules: kinds.rules(path.kind),
             path,
+            manager: field_manager::of(&params, &parts)?,
             params,
             accept: Accept::of_request(&parts),
             user,
@@ -95,16 +101,39 @@ impl Call {
     }
 
     /// Whether the user may do this.
-    pub(super) fn authorize(&self) -> Result<(), Status> {
-        auth::authorize(
+    pub(super) fn authorize(&self, authorizer: &Authorizer) -> Result<(), Status> {
+        self.authorize_as(self.verb(), authorizer)
+    }
+
+    /// Whether the user may also do that, as part of the call: who applies what isn't there creates.
+    pub(super) fn authorize_as(&self, verb: &str, authorizer: &Authorizer) -> Result<(), Status> {
+        let kind = self.path.kind;
+        let fields = (!self.params.fields.is_empty()).then_some(&self.params.fields);
+        // A list or watch that is narrowed to one name is allowed as a look at that object.
+        let selected = || {
+            fields?
+                .requirements()
+                .iter()
+                .find(|one| one.path == "metadata.name" && one.equal)
+        };
+        let name = self.path.name.as_deref().or_else(|| Some(selected()?.value.as_str()));
+        let namespace = match (&self.path.namespace, &self.path.name) {
+            (Some(namespace), _) => namespace,
+            // As upstream: a namespace is within itself, so that those who may read all of it may read it.
+            (None, Some(name)) if kind.group.is_empty() && kind.kind == "Namespace" => name,
+            (None, _) => "",
+        };
+        authorizer.authorize(
             &self.user,
-            &auth::Request {
-                verb: self.verb(),
-                kind: self.path.kind,
-                subresource: self.path.subresource.as_deref(),
-                namespace: self.path.namespace.as_deref(),
-                name: self.path.name.as_deref(),
-            },
+            &Asked::Resource(Resource {
+                verb,
+                group: kind.group,
+                resource: kind.plural,
+                subresource: self.path.subresource.as_deref().unwrap_or_default(),
+                namespace,
+                name: name.unwrap_or_default(),
+                fields,
+            }),
         )
     }
 
@@ -122,9 +151,19 @@ impl Call {
         }
     }
 
+    /// Who owns what this call writes.
+    pub(crate) fn field_manager(&self) -> FieldManager<'_> {
+        FieldManager {
+            name: &self.manager,
+            subresource: self.path.subresource.as_deref().unwrap_or_default(),
+        }
+    }
+
     /// What the registry has to know of the request.
-    pub(crate) fn write_options(&self) -> WriteOptions {
+    pub(crate) fn write_options(&self) -> WriteOptions<'_> {
         WriteOptions {
+            user: &self.user,
+            manager: Some(self.field_manager()),
             dry_run: self.params.dry_run,
             traceparent: self.traceparent,
         }

@@ -46,6 +46,10 @@ pub(crate) struct Params {
     pub(crate) dry_run: bool,
     /// What to do about unknown fields.
     pub(crate) field_validation: FieldValidation,
+    /// Who owns what is written; empty when the request doesn't say.
+    pub(crate) field_manager: String,
+    /// Apply: take over what others own.
+    pub(crate) force: Option<bool>,
     /// Delete: how long to wait.
     pub(crate) grace_seconds: Option<i64>,
     /// Table: `None`, `Metadata`, `Object`.
@@ -83,6 +87,8 @@ impl Params {
             }
             "dryRun" => self.dry_run = dry_run(value)?,
             "fieldValidation" => self.field_validation = field_validation(value)?,
+            "fieldManager" => self.field_manager = value.to_owned(),
+            "force" => self.force = Some(boolean(value)),
             "gracePeriodSeconds" => self.grace_seconds = Some(number(value)?),
             "includeObject" => self.include_object = Some(value.to_owned()),
             // As upstream: what isn't known means nothing.
@@ -141,7 +147,7 @@ impl Params {
         }
         match errors.as_slice() {
             [] => Ok(()),
-            errors => Err(Status::invalid_named("meta.k8s.io", "ListOptions", "", errors)),
+            errors => Err(Status::invalid_options("ListOptions", errors)),
         }
     }
 

@@ -64,6 +64,7 @@ use minik_api::{field, names};
 use serde_json::{Value, json};
 
 use crate::decode::{self, DecodeError};
+use crate::fields;
 
 pub(crate) use catalogue::{CustomKind, Identity, KindRules, Kinds, intern};
 pub(crate) use custom_resource_definition::CLEANUP;
@@ -143,6 +144,17 @@ pub(crate) trait Rules: Send + Sync {
     /// What is wrong with `new` in the place of `old` after an update through another subresource.
     fn validate_part_update(&self, _part: &str, _new: &Object, _old: &Object) -> Vec<field::Error> {
         Vec::new()
+    }
+
+    /// What parts the fields have that can have different owners.
+    fn fields_type(&self, kind: &Kind) -> fields::Type<'_> {
+        fields::type_of(kind)
+    }
+
+    /// The fields that a write through the resource itself (`""`) or a subresource doesn't change, so that nobody comes to own
+    /// them by it.
+    fn reset_fields(&self, kind: &Kind, subresource: &str) -> fields::Set {
+        fields::reset_fields(kind, subresource)
     }
 
     /// What isn't wrong, but will hurt: sent as `Warning` headers.

@@ -50,7 +50,7 @@ impl Registry {
         &self,
         target: Target<'_>,
         asked: &DeleteOptions,
-        options: WriteOptions,
+        options: WriteOptions<'_>,
     ) -> Result<Deleted, Status> {
         let attributes = self.attributes(Operation::Delete, &target, &options);
         admission::validate(&attributes, None)?;
@@ -76,7 +76,7 @@ impl Registry {
         kind: &'static Kind,
         selection: &Selection,
         asked: &DeleteOptions,
-        options: WriteOptions,
+        options: WriteOptions<'_>,
     ) -> Result<Vec<Arc<Stored>>, Status> {
         let mut deleted = Vec::new();
         for stored in self.selected(kind, selection) {

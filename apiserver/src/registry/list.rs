@@ -77,6 +77,14 @@ struct Token {
 }
 
 impl Selection {
+    /// Those with this text in a field, in all namespaces.
+    pub(crate) fn of_field(path: &str, value: &str) -> Self {
+        Self {
+            fields: Fields::parse(&format!("{path}={value}")).expect("written out in this program"),
+            ..Self::default()
+        }
+    }
+
     /// Checks that the kind's fields can be selected on.
     pub(crate) fn check(&self, kind: &Kind, rules: &dyn Rules) -> Result<(), Status> {
         for requirement in self.fields.requirements() {

@@ -7,6 +7,7 @@ pub(crate) mod kubelet;
 mod log;
 mod scale;
 mod streams;
+mod token;
 
 use std::sync::Arc;
 
@@ -45,6 +46,7 @@ pub(crate) async fn handle(api: &Arc<Api>, call: Call, body: Body, name: &str) -
         "finalize" => finalize::update(api, call, body).await,
         "scale" => scale::handle(api, call, body).await,
         "log" => log::get(api, &call).await,
+        "token" => token::create(api, call, body).await,
         "exec" | "attach" | "portforward" => streams::open(api, call, name).await,
         _ => Err(Status::no_such_path()),
     }

@@ -88,6 +88,11 @@ impl Server {
             kubelet_client_key: Some(at("admin.key")),
             kubelet_certificate_authority: Some(at("ca.crt")),
             service_cidr: "10.96.0.0/16".parse().unwrap(),
+            token_auth_file: None,
+            service_account_issuer: "https://kubernetes.default.svc.cluster.local".into(),
+            service_account_signing_key_file: None,
+            api_audiences: Vec::new(),
+            root_ca_file: None,
         };
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();

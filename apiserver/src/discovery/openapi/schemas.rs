@@ -279,6 +279,7 @@ fn extend(schema: &mut Map<String, Value>, field: &Field) {
         List::Default => {}
         List::Atomic if is_list => add("list-type", "atomic".into()),
         List::Atomic => add("map-type", "atomic".into()),
+        List::Granular => add("map-type", "granular".into()),
         List::Set => add("list-type", "set".into()),
         List::Map(keys) => {
             add("list-type", "map".into());
