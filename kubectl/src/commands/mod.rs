@@ -38,6 +38,7 @@ pub mod patch;
 pub mod pod;
 pub mod port_forward;
 pub mod programs;
+pub mod proxy;
 pub mod replace;
 pub mod rollout;
 pub mod run;
