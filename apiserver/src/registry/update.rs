@@ -19,7 +19,7 @@ pub(crate) enum Part {
     Main,
     /// `/status`: nothing but the status.
     Status,
-    /// Another subresource that shows the object and changes a part of it by the rules of its kind (approval).
+    /// Another subresource with the resource's own body (`ephemeralcontainers`, `resize`): what the kind's rules say of it.
     Named(&'static str),
     /// A subresource whose own rules have decided already (binding, finalize).
     Own,
@@ -98,7 +98,10 @@ impl Registry {
             Part::Own => {}
         }
         rules.defaults(&mut new);
-        fields::updated(target.kind, &*rules, options, old, &mut new);
+        // As upstream: nobody owns the node that a pod is bound to, so that no apply conflicts with the scheduler.
+        if part != Part::Own {
+            fields::updated(target.kind, &*rules, options, old, &mut new);
+        }
         rules.stamp(&mut new, old, now().0);
         let attributes = Attributes {
             old: Some(old),
