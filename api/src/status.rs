@@ -200,26 +200,25 @@ impl Status {
     /// 422: the object breaks rules; all of `errors` are told.
     #[must_use]
     pub fn invalid(kind: &Kind, name: &str, errors: &[field::Error]) -> Self {
-        Self::invalid_of(kind.group, kind.kind, name, errors)
+        Self::invalid_named(kind.group, kind.kind, name, errors)
     }
 
     /// The same for the options of a request (`PatchOptions`), which are of no kind that is served.
     #[must_use]
     pub fn invalid_options(options: &str, errors: &[field::Error]) -> Self {
-        Self::invalid_of("meta.k8s.io", options, "", errors)
+        Self::invalid_named("meta.k8s.io", options, "", errors)
     }
 
-    fn invalid_of(group: &str, kind: &str, name: &str, errors: &[field::Error]) -> Self {
+    fn invalid_named(group: &str, kind: &str, name: &str, errors: &[field::Error]) -> Self {
         let sentences: Vec<String> = errors.iter().map(ToString::to_string).collect();
         let listed = match sentences.as_slice() {
             [] => "<nil>".to_owned(),
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let what = if group.is_empty() {
-            kind.to_owned()
-        } else {
-            format!("{kind}.{group}")
+        let what = match group {
+            "" => kind.to_owned(),
+            group => format!("{kind}.{group}"),
         };
         let causes = errors
             .iter()

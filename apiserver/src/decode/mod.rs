@@ -20,7 +20,8 @@ use minik_api::status::Status;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub(crate) use parse::{Parsed, json, yaml};
+pub(crate) use parse::{Parsed, json, to_yaml, yaml};
+pub(crate) use place::Place;
 pub(crate) use protobuf::protobuf;
 pub(crate) use shape::canonical;
 
@@ -122,6 +123,15 @@ pub(crate) fn object_with(
         body,
     };
     Ok((object, unknown))
+}
+
+/// Checks and prunes the metadata alone, the same for every kind.
+pub(crate) fn metadata(body: &mut Map<String, Value>) -> Result<Vec<String>, DecodeError> {
+    let definition = schema::named("meta", "v1", "ObjectMeta").expect("metadata is in the table of shapes");
+    let Some(Value::Object(metadata)) = body.get_mut("metadata") else {
+        return Ok(Vec::new());
+    };
+    shape::conform_at(definition, metadata, &Place::ROOT.field("metadata")).map_err(DecodeError::Type)
 }
 
 /// A body that says what it is must say the truth; one that doesn't say is what the path says.

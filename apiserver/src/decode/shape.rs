@@ -28,11 +28,20 @@ pub(super) fn conform(
     definition: &'static Definition,
     body: &mut Map<String, Value>,
 ) -> Result<Vec<String>, TypeError> {
+    conform_at(definition, body, &Place::ROOT)
+}
+
+/// The same for a part of a body that stands at `place`.
+pub(super) fn conform_at(
+    definition: &'static Definition,
+    body: &mut Map<String, Value>,
+    place: &Place<'_>,
+) -> Result<Vec<String>, TypeError> {
     let mut walk = Walk {
         unknown: Vec::new(),
         error: None,
     };
-    walk.object(definition, body, &Place::ROOT);
+    walk.object(definition, body, place);
     walk.error.map_or(Ok(walk.unknown), Err)
 }
 

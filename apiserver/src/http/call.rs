@@ -41,14 +41,19 @@ pub(crate) struct Call {
 impl Call {
     /// Takes a request apart.
     pub(super) fn new(parts: Parts, kinds: &Kinds) -> Result<Self, Status> {
-        let path = percent_decode_str(parts.uri.path()).decode_utf8();
-        let path = path
-            .ok()
-            .and_then(|path| {
-                ResourcePath::parse_with(&path, &|group, version, plural| kinds.at(group, version, plural))
-            })
-            .ok_or_else(Status::no_such_path)?;
-        let params = Params::parse(&parts.uri)?;
+        let decoded = percent_decode_str(parts.uri.path()).decode_utf8();
+        let decoded = decoded.map_err(|_| Status::no_such_path())?;
+        let watched = without_watch(&decoded);
+        let text = watched.as_deref().unwrap_or(&decoded);
+        let find = |group: &str, version: &str, plural: &str| kinds.at(group, version, plural);
+        let mut path = ResourcePath::parse_with(text, &find).ok_or_else(Status::no_such_path)?;
+        let mut params = Params::parse(&parts.uri)?;
+        if watched.is_some() {
+            params.watch = true;
+            if let Some(name) = path.name.take() {
+                params.fields = params.fields.and("metadata.name", &name);
+            }
+        }
         let user = parts
             .extensions
             .get::<Arc<User>>()
@@ -60,7 +65,7 @@ impl Call {
             path,
             manager: field_manager::of(&params, &parts)?,
             params,
-            accept: Accept::of(&parts.headers),
+            accept: Accept::of_request(&parts),
             user,
             traceparent: traceparent(&parts.headers),
             parts,
@@ -165,9 +170,41 @@ impl Call {
     }
 }
 
+/// The old way to ask for a watch, `/api/v1/watch/namespaces/default/pods/nginx`: the path without that word.
+fn without_watch(path: &str) -> Option<String> {
+    let depth = if path.starts_with("/api/") { 3 } else { 4 };
+    let mut segments: Vec<&str> = path.split('/').collect();
+    let is_watch = segments.get(depth) == Some(&"watch") && segments.len() > depth + 1;
+    is_watch.then(|| {
+        segments.remove(depth);
+        segments.join("/")
+    })
+}
+
 fn traceparent(headers: &HeaderMap) -> Traceparent {
     let given = headers
         .get(trace::HEADER)
         .and_then(|value| value.to_str().ok()?.parse().ok());
     given.map_or_else(Traceparent::new, Traceparent::child)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_way_to_watch_is_understood() {
+        for (path, without) in [
+            ("/api/v1/watch/pods", Some("/api/v1/pods")),
+            (
+                "/apis/apps/v1/watch/namespaces/a/deployments/b",
+                Some("/apis/apps/v1/namespaces/a/deployments/b"),
+            ),
+            ("/api/v1/watch", None),
+            ("/api/v1/namespaces/watch", None),
+            ("/apis/watch/v1/things", None),
+        ] {
+            assert_eq!(without_watch(path).as_deref(), without, "{path}");
+        }
+    }
 }

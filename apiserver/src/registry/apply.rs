@@ -12,8 +12,8 @@ use crate::storage::Stored;
 const ATTEMPTS: usize = 5;
 
 impl Registry {
-    /// Makes the object what `wanted` makes of it, or of nothing if it can; tells whether it was created. The managers are those that
-    /// `wanted` writes down.
+    /// Makes the object what `wanted` makes of it, or of nothing if it can; tells whether it was created. The managers are those
+    /// that `wanted` writes down.
     pub(crate) async fn apply(
         &self,
         target: Target<'_>,

@@ -30,8 +30,11 @@ impl Registry {
         mut object: Object,
         options: WriteOptions<'_>,
     ) -> Result<Arc<Stored>, Status> {
-        check_identity(kind, namespace, &mut object)?;
         let rules = self.kinds.rules(kind);
+        if let Some(refusal) = rules.refuses_new(kind) {
+            return Err(refusal);
+        }
+        check_identity(kind, namespace, &mut object)?;
         fill(kind, &*rules, &mut object);
         let _turn = self.turn(kind).await;
         let prefix = object

@@ -34,7 +34,7 @@ use addresses::Addresses;
 pub use addresses::{InvalidRange, ServiceRange};
 pub(crate) use create::generated;
 pub(crate) use delete::{DeleteOptions, Deleted};
-pub(crate) use list::{List, ListOptions, Match, Selection};
+pub(crate) use list::{List, ListOptions, Match, Selection, too_large};
 pub(crate) use update::{Part, Put};
 
 /// The registry; cloning it shares the store.
@@ -220,7 +220,7 @@ fn status_of(error: &WriteError) -> Status {
 }
 
 /// Timestamps of the API have whole seconds.
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     let now = Timestamp::now();
     Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
 }
