@@ -98,7 +98,10 @@ impl Registry {
             Part::Own => {}
         }
         rules.defaults(&mut new);
-        fields::updated(target.kind, &*rules, options, old, &mut new);
+        // As upstream: nobody owns the node that a pod is bound to, so that no apply conflicts with the scheduler.
+        if part != Part::Own {
+            fields::updated(target.kind, &*rules, options, old, &mut new);
+        }
         rules.stamp(&mut new, old, now().0);
         let attributes = Attributes {
             old: Some(old),
