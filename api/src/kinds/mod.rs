@@ -17,6 +17,7 @@ mod certificates;
 mod coordination;
 mod core;
 mod discovery;
+mod events;
 mod flowcontrol;
 mod networking;
 mod node;
@@ -149,6 +150,7 @@ const GROUPS: &[&[Kind]] = &[
     core::KINDS,
     apiregistration::KINDS,
     apps::KINDS,
+    events::KINDS,
     authentication::KINDS,
     authorization::KINDS,
     autoscaling::KINDS,

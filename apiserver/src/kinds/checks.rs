@@ -142,6 +142,129 @@ pub(crate) fn cidr(text: &str, path: &Path, errors: &mut Vec<Error>) {
     }
 }
 
+/// A range of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cidr {
+    ip: IpAddr,
+    bits: u8,
+}
+
+impl Cidr {
+    pub(crate) fn is_v4(&self) -> bool {
+        self.ip.is_ipv4()
+    }
+
+    /// Whether all of `other` is in here, and not only that.
+    pub(crate) fn contains_strictly(&self, other: &Self) -> bool {
+        self.is_v4() == other.is_v4()
+            && self.bits < other.bits
+            && masked(other.ip, self.bits) == masked(self.ip, self.bits)
+    }
+}
+
+/// The address with nothing behind its first bits.
+fn masked(ip: IpAddr, bits: u8) -> IpAddr {
+    let mask = |width: u8| {
+        u128::MAX
+            .checked_shl(u32::from(width.saturating_sub(bits)))
+            .unwrap_or(0)
+    };
+    match ip {
+        IpAddr::V4(ip) => {
+            let kept = u128::from(ip.to_bits()) & mask(32);
+            IpAddr::V4(u32::try_from(kept).expect("no more bits than before").into())
+        }
+        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & mask(128)).into()),
+    }
+}
+
+/// A range that [`cidr`] has nothing against.
+pub(crate) fn parsed_cidr(text: &str) -> Option<Cidr> {
+    let (ip, bits) = text.split_once('/')?;
+    let cidr = Cidr {
+        ip: ip.parse().ok()?,
+        bits: bits.parse().ok()?,
+    };
+    (cidr.bits <= if cidr.is_v4() { 32 } else { 128 }).then_some(cidr)
+}
+
+/// A range written in the one form that nobody misreads, as newer kinds want it.
+pub(crate) fn canonical_cidr(text: &str, path: &Path, errors: &mut Vec<Error>) {
+    let before = errors.len();
+    cidr(text, path, errors);
+    let Some(range) = parsed_cidr(text).filter(|_| errors.len() == before) else {
+        return;
+    };
+    let network = masked(range.ip, range.bits);
+    let canonical = format!("{network}/{}", range.bits);
+    if network != range.ip {
+        let detail = "must not have bits set beyond the prefix length";
+        errors.push(Error::invalid(path, text, detail));
+    } else if canonical != text {
+        let detail = format!("must be in canonical form (\"{canonical}\")");
+        errors.push(Error::invalid(path, text, detail));
+    }
+}
+
+/// `example.com/foo`
+pub(crate) fn domain_prefixed_path(text: &str, path: &Path, errors: &mut Vec<Error>) {
+    if text.is_empty() {
+        errors.push(Error::required(path, ""));
+        return;
+    }
+    let Some((host, below)) = text
+        .split_once('/')
+        .filter(|(host, below)| !host.is_empty() && !below.is_empty())
+    else {
+        let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+        errors.push(Error::invalid(path, text, detail));
+        return;
+    };
+    name(names::subdomain, host, path, errors);
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte);
+    if !below.bytes().all(allowed) {
+        let detail = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
+        errors.push(Error::invalid(path, below, detail));
+    }
+}
+
+/// The name of a CSI driver, which is a domain in any case of letters.
+pub(crate) fn csi_driver(driver: &str, path: &Path, errors: &mut Vec<Error>) {
+    required(driver, path, errors);
+    if driver.len() > 63 {
+        errors.push(Error::too_long(path, 63));
+    }
+    let broken = names::subdomain(&driver.to_lowercase());
+    errors.extend(broken.into_iter().map(|rule| Error::invalid(path, driver, rule)));
+}
+
+/// A selector in a table: as it is written on the command line, sorted by key.
+pub(crate) fn shown_selector(selector: &LabelSelector) -> String {
+    let labels = selector.match_labels.iter().flatten();
+    let mut shown: Vec<(&str, String)> = labels
+        .map(|(key, value)| (key.as_str(), format!("{key}={value}")))
+        .collect();
+    for expression in selector.match_expressions.iter().flatten() {
+        let key = expression.key.as_str();
+        let mut values = expression.values.clone().unwrap_or_default();
+        values.sort();
+        let text = match expression.operator.as_str() {
+            "In" => format!("{key} in ({})", values.join(",")),
+            "NotIn" => format!("{key} notin ({})", values.join(",")),
+            "Exists" => key.to_owned(),
+            "DoesNotExist" => format!("!{key}"),
+            _ => return "<error>".to_owned(),
+        };
+        shown.push((key, text));
+    }
+    if shown.is_empty() {
+        return "<none>".to_owned();
+    }
+    shown.sort_by_key(|(key, _)| *key);
+    let texts: Vec<String> = shown.into_iter().map(|(_, text)| text).collect();
+    texts.join(",")
+}
+
 /// An address that somebody else can answer at.
 pub(crate) fn endpoint_ip(text: &str, path: &Path, errors: &mut Vec<Error>) {
     let Ok(ip) = text.parse::<IpAddr>() else { return };

@@ -8,30 +8,41 @@
 //! of the defaults below. Identities (names, paths) stand in `minik_api::kinds`, shapes of bodies in `minik_api::schema`. Kinds
 //! that are defined while the server runs are found, like these, in the [`Kinds`] of the registry.
 
+mod admission_registration;
+pub(crate) mod api_service;
 mod catalogue;
+mod certificates;
 mod checks;
 mod config_map;
 mod deployment;
+mod device;
 mod duration;
+mod endpoint_slice;
 mod endpoints;
 mod event;
 mod fill;
+mod flow_control;
 mod horizontal_pod_autoscaler;
 mod lease;
 mod metadata;
 mod namespace;
+mod networking;
 mod node;
 mod pod;
 mod pod_template;
+pub(crate) mod priority_class;
 mod rbac;
 mod read;
 mod replica_set;
+mod runtime_class;
 mod secret;
 mod service;
 mod service_account;
+mod storage;
 #[cfg(test)]
 mod testing;
 pub(crate) mod versions;
+mod webhook;
 mod workload;
 
 use jiff::Timestamp;
@@ -81,6 +92,14 @@ pub(crate) trait Rules: Send + Sync {
         keep_all_but_status(new, old);
     }
 
+    /// An update through another subresource (`approval`) changes nothing but what that is for: here, nothing.
+    fn prepare_part_update(&self, _part: &str, new: &mut Object, old: &Object) {
+        new.clone_from(old);
+    }
+
+    /// Writes down when something became as it is, where an update leaves that to the server.
+    fn stamp(&self, _new: &mut Object, _old: &Object, _now: Timestamp) {}
+
     /// Fills in what the client left out. Idempotent.
     fn defaults(&self, _object: &mut Object) {}
 
@@ -99,6 +118,11 @@ pub(crate) trait Rules: Send + Sync {
         Vec::new()
     }
 
+    /// What is wrong with what another subresource changed.
+    fn validate_part_update(&self, _part: &str, _new: &Object, _old: &Object) -> Vec<field::Error> {
+        Vec::new()
+    }
+
     /// What isn't wrong, but will hurt: sent as `Warning` headers.
     fn warnings(&self, _object: &Object) -> Vec<String> {
         Vec::new()
@@ -109,13 +133,20 @@ pub(crate) trait Rules: Send + Sync {
         false
     }
 
-    /// Whether a change is one of those that `metadata.generation` counts.
+    /// Whether a change is one of those that `metadata.generation` counts: of anything but the status, which is the spec for
+    /// those who have one.
     fn raises_generation(&self, new: &Object, old: &Object) -> bool {
-        new.body.get("spec") != old.body.get("spec")
+        let fields = new.body.keys().chain(old.body.keys()).filter(|name| *name != "status");
+        fields.into_iter().any(|name| new.body.get(name) != old.body.get(name))
     }
 
     /// How long a deletion waits for somebody to finish the object's work; `None` when it doesn't wait at all.
     fn grace_seconds(&self, _object: &Object, _asked: Option<i64>) -> Option<i64> {
+        None
+    }
+
+    /// Why nobody may delete the object; `None` when everybody may who is allowed to.
+    fn forbids_deletion(&self, _object: &Object) -> Option<&'static str> {
         None
     }
 
@@ -189,6 +220,14 @@ impl Column {
         }
     }
 
+    /// The same, holding yes or no.
+    pub(crate) const fn flag(self) -> Self {
+        Self {
+            kind: "boolean",
+            ..self
+        }
+    }
+
     /// The same, holding points in time; clients show how long ago they were.
     pub(crate) const fn date(self) -> Self {
         Self { kind: "date", ..self }
@@ -227,6 +266,14 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "ServiceAccount") => &service_account::ServiceAccounts,
         ("", "Service") => &service::Services,
         ("", "Endpoints") => &endpoints::EndpointLists,
+        ("apiregistration.k8s.io", "APIService") => &api_service::ApiServices,
+        ("events.k8s.io", "Event") => &event::NewEvents,
+        ("certificates.k8s.io", "CertificateSigningRequest") => &certificates::SigningRequests,
+        ("networking.k8s.io", "IPAddress") => &networking::IpAddresses,
+        ("networking.k8s.io", "Ingress") => &networking::Ingresses,
+        ("networking.k8s.io", "IngressClass") => &networking::IngressClasses,
+        ("networking.k8s.io", "NetworkPolicy") => &networking::NetworkPolicies,
+        ("networking.k8s.io", "ServiceCIDR") => &networking::ServiceCidrs,
         ("", "PodTemplate") => &pod_template::PodTemplates,
         ("", "ReplicationController") => &replica_set::ReplicationControllers,
         ("apps", "Deployment") => &deployment::Deployments,
@@ -235,7 +282,36 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
         ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },
         ("rbac.authorization.k8s.io", "RoleBinding") => &rbac::Bindings { namespaced: true },
+        ("storage.k8s.io", "CSIDriver") => &storage::CsiDrivers,
+        ("storage.k8s.io", "CSINode") => &storage::CsiNodes,
+        ("storage.k8s.io", "CSIStorageCapacity") => &storage::CsiStorageCapacities,
+        ("storage.k8s.io", "StorageClass") => &storage::StorageClasses,
+        ("storage.k8s.io", "VolumeAttachment") => &storage::VolumeAttachments,
+        ("storage.k8s.io", "VolumeAttributesClass") => &storage::VolumeAttributesClasses,
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy") => &admission_registration::MutatingPolicies,
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding") => {
+            &admission_registration::PolicyBindings { mutating: true }
+        }
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration") => {
+            &admission_registration::Webhooks { mutating: true }
+        }
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => &admission_registration::ValidatingPolicies,
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding") => {
+            &admission_registration::PolicyBindings { mutating: false }
+        }
+        ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration") => {
+            &admission_registration::Webhooks { mutating: false }
+        }
+        ("scheduling.k8s.io", "PriorityClass") => &priority_class::PriorityClasses,
         ("coordination.k8s.io", "Lease") => &lease::Leases,
+        ("node.k8s.io", "RuntimeClass") => &runtime_class::RuntimeClasses,
+        ("discovery.k8s.io", "EndpointSlice") => &endpoint_slice::EndpointSlices,
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => &flow_control::FlowSchemas,
+        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => &flow_control::PriorityLevels,
+        ("resource.k8s.io", "DeviceClass") => &device::DeviceClasses,
+        ("resource.k8s.io", "ResourceClaim") => &device::ResourceClaims,
+        ("resource.k8s.io", "ResourceClaimTemplate") => &device::ResourceClaimTemplates,
+        ("resource.k8s.io", "ResourceSlice") => &device::ResourceSlices,
         _ => &Plain,
     }
 }

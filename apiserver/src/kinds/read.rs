@@ -46,6 +46,11 @@ pub(crate) fn typed<T: DeserializeOwned>(value: Option<&Value>) -> Option<T> {
     T::deserialize(value?).ok()
 }
 
+/// The same for all items of a list; what has another type is left out.
+pub(crate) fn typed_list<T: DeserializeOwned>(list: &[Value]) -> Vec<T> {
+    list.iter().filter_map(|item| typed(Some(item))).collect()
+}
+
 /// A value, or the word that tables show for none.
 pub(crate) fn or_none(text: &str) -> Value {
     if text.is_empty() { "<none>".into() } else { text.into() }

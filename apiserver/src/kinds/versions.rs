@@ -9,6 +9,7 @@
 use minik_api::kinds::Kind;
 use minik_api::object::Object;
 
+use super::event::v1 as event_v1;
 use super::horizontal_pod_autoscaler::v1 as autoscaler_v1;
 
 /// The two ways of a version; each changes the object in place, but for its apiVersion.
@@ -22,6 +23,10 @@ fn conversion(kind: &Kind) -> Option<Conversion> {
         ("autoscaling", "v1", "HorizontalPodAutoscaler") => Some(Conversion {
             to_stored: autoscaler_v1::to_stored,
             from_stored: autoscaler_v1::from_stored,
+        }),
+        ("events.k8s.io", "v1", "Event") => Some(Conversion {
+            to_stored: event_v1::to_stored,
+            from_stored: event_v1::from_stored,
         }),
         _ => None,
     }

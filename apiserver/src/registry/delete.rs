@@ -59,6 +59,9 @@ impl Registry {
         let object = self
             .guaranteed_update(target, options.dry_run, |old| {
                 check(&target, old, asked.preconditions.as_ref())?;
+                if let Some(why) = rules.forbids_deletion(old) {
+                    return Err(Status::forbidden(target.kind, target.name, why));
+                }
                 let put = marked(target.kind, &*rules, old, asked.grace_period_seconds, &now());
                 gone = matches!(put, Put::Remove(_));
                 Ok(put)

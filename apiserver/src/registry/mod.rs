@@ -6,6 +6,7 @@
 mod addresses;
 mod create;
 mod delete;
+mod initial;
 mod list;
 pub(crate) mod namespaces;
 mod update;

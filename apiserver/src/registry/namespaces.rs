@@ -1,4 +1,4 @@
-//! Namespaces: which are there from the start, and how one that is deleted empties itself first.
+//! Namespaces: how one that is deleted empties itself first.
 //!
 //! The cleaner is a controller that runs inside this process, because a node without controllers must be able to delete a
 //! namespace too. It sees and does only what a client could; when the namespace controller is a program of its own, it goes.
@@ -10,8 +10,6 @@ use serde_json::{Value, json};
 
 use super::{DeleteOptions, Part, Registry, Selection, Target, WriteOptions, resource};
 
-/// There from the start.
-const INITIAL: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 /// The config map of each namespace that holds the authority's certificate (upstream's root-ca-cert-publisher).
 const ROOT_CERTIFICATE: &str = "kube-root-ca.crt";
 const DESCRIPTION: &str = "kubernetes.io/description";
@@ -38,20 +36,6 @@ pub(super) fn mark_terminating(kind: &Kind, object: &mut Object) {
 }
 
 impl Registry {
-    /// Creates what everything relies on, where it is missing: namespaces, and the service that pods find this server by.
-    pub(crate) async fn create_initial_objects(&self, port: u16) -> Result<(), Status> {
-        for name in INITIAL {
-            self.ensure(kind(), "", &json!({"metadata": {"name": name}})).await?;
-        }
-        let services = kinds::of("", "v1", "Service").expect("services are in the table of kinds");
-        let service = json!({
-            "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
-            "spec": {"clusterIP": self.addresses.range().first().to_string(),
-                "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]},
-        });
-        self.ensure(services, "default", &service).await
-    }
-
     /// Brings every namespace in order once: who comes after the start finds them so.
     pub(crate) async fn tend_initial(&self, authority: &str) -> Result<(), Status> {
         let namespaces = self.selected(kind(), &Selection::default());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use minik_api::object::Object;
 use minik_api::status::Status;
 
-use super::{Registry, Target, WriteOptions, namespaces, status_of};
+use super::{Registry, Target, WriteOptions, namespaces, now, status_of};
 use crate::admission::{self, Attributes, Operation};
 use crate::kinds::{validate_metadata, validate_metadata_update};
 use crate::storage::{Change, Expect, Stored, WriteError};
@@ -19,6 +19,8 @@ pub(crate) enum Part {
     Main,
     /// `/status`: nothing but the status.
     Status,
+    /// Another subresource that shows the object and changes a part of it by the rules of its kind (approval).
+    Named(&'static str),
     /// A subresource whose own rules have decided already (binding, finalize).
     Own,
 }
@@ -92,8 +94,10 @@ impl Registry {
         match part {
             Part::Main => rules.prepare_update(&mut new, old),
             Part::Status => rules.prepare_status_update(&mut new, old),
+            Part::Named(part) => rules.prepare_part_update(part, &mut new, old),
             Part::Own => {}
         }
+        rules.stamp(&mut new, old, now().0);
         let attributes = Attributes {
             old: Some(old),
             ..self.attributes(Operation::Update, target, options)
@@ -102,7 +106,7 @@ impl Registry {
         rules.defaults(&mut new);
         let mut errors = match part {
             Part::Main => self.assign_addresses(target, &mut new),
-            Part::Status | Part::Own => Vec::new(),
+            Part::Status | Part::Named(_) | Part::Own => Vec::new(),
         };
         if rules.has_generation() && rules.raises_generation(&new, old) {
             new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
@@ -115,6 +119,7 @@ impl Registry {
         match part {
             Part::Main => errors.extend(rules.validate_update(&new, old)),
             Part::Status => errors.extend(rules.validate_status_update(&new, old)),
+            Part::Named(part) => errors.extend(rules.validate_part_update(part, &new, old)),
             Part::Own => {}
         }
         if !errors.is_empty() {

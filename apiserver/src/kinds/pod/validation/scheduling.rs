@@ -28,7 +28,7 @@ pub(super) fn affinity(spec: &PodSpec, path: &Path, errors: &mut Vec<Error>) {
     }
 }
 
-pub(in crate::kinds::pod) fn tolerations(tolerations: &[Toleration], path: &Path, errors: &mut Vec<Error>) {
+pub(in crate::kinds) fn tolerations(tolerations: &[Toleration], path: &Path, errors: &mut Vec<Error>) {
     for (index, toleration) in tolerations.iter().enumerate() {
         let path = path.index(index);
         let operator = toleration.operator.as_deref().unwrap_or_default();

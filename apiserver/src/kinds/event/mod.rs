@@ -1,5 +1,7 @@
 //! Events: what happened to which object, told by whom.
 
+pub(in crate::kinds) mod v1;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use minik_api::field::{Error, Path};
@@ -8,6 +10,8 @@ use minik_api::object::Object;
 use serde_json::Value;
 
 use super::{Column, NAME, Rules, checks, duration, text_at};
+
+pub(super) use v1::NewEvents;
 
 const TEXT_MAX: usize = 128;
 const MESSAGE_MAX: usize = 1024;
