@@ -12,7 +12,6 @@ pub mod config;
 pub mod cordon;
 pub mod cp;
 pub mod create;
-pub mod create;
 pub mod delete;
 pub mod demo;
 pub mod describe;
