@@ -16,7 +16,7 @@ fn a_pod_speaks_for_its_service_account_while_it_lives() {
     assert_eq!(exec(&format!("cat {FOLDER}/namespace")), "default");
     assert!(exec(&format!("cat {FOLDER}/ca.crt")).starts_with("-----BEGIN CERTIFICATE-----"));
     let address = exec("echo $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT");
-    let service = world.value("service/kubernetes", ".spec.clusterIP");
+    let service = world.value("service/kubernetes", "{.spec.clusterIP}");
     assert_eq!(address, format!("{service} 443\n"));
 
     let token = exec(&format!("cat {FOLDER}/token"));
