@@ -70,7 +70,7 @@ pub(super) const KINDS: &[Kind] = &[
         singular: "node",
         short_names: &["no"],
         namespaced: false,
-        subresources: &[STATUS],
+        subresources: &[proxy("NodeProxyOptions"), STATUS],
         ..PLAIN
     },
     Kind {
@@ -104,6 +104,7 @@ pub(super) const KINDS: &[Kind] = &[
             stream("exec", "PodExecOptions"),
             LOG,
             stream("portforward", "PodPortForwardOptions"),
+            proxy("PodProxyOptions"),
             RESIZE,
             STATUS,
         ],
@@ -144,7 +145,7 @@ pub(super) const KINDS: &[Kind] = &[
         singular: "service",
         short_names: &["svc"],
         categories: &["all"],
-        subresources: &[STATUS],
+        subresources: &[proxy("ServiceProxyOptions"), STATUS],
         ..PLAIN
     },
     Kind {
@@ -179,6 +180,16 @@ const fn stream(name: &'static str, kind: &'static str) -> Subresource {
         kind: Some(kind),
         group_version: None,
         verbs: &["create", "get"],
+    }
+}
+
+/// Whatever is sent there goes on to the object.
+const fn proxy(kind: &'static str) -> Subresource {
+    Subresource {
+        name: "proxy",
+        kind: Some(kind),
+        group_version: None,
+        verbs: &["create", "delete", "get", "patch", "update"],
     }
 }
 

@@ -51,8 +51,12 @@ impl Call {
         Ok(Self {
             method: parts.method.clone(),
             rules: kinds.rules(path.kind),
+            params: match path.subresource.as_deref() {
+                // The query is for whom the request is passed on to.
+                Some("proxy") => Params::default(),
+                _ => Params::parse(&parts.uri)?,
+            },
             path,
-            params: Params::parse(&parts.uri)?,
             accept: Accept::of(&parts.headers),
             user,
             traceparent: traceparent(&parts.headers),

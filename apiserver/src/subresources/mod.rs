@@ -4,6 +4,7 @@ mod binding;
 mod finalize;
 pub(crate) mod kubelet;
 mod log;
+mod proxy;
 mod streams;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub(crate) async fn handle(api: &Arc<Api>, call: Call, body: Body, name: &str) -
         ("binding", _) => binding::create(api, call, body).await,
         ("finalize", _) => finalize::update(api, call, body).await,
         ("log", _) => log::get(api, &call).await,
+        ("proxy", _) => proxy::open(api, call, body).await,
         ("exec" | "attach" | "portforward", _) => streams::open(api, call, name).await,
         _ => Err(Status::no_such_path()),
     }
