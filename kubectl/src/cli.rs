@@ -81,6 +81,28 @@ pub enum Verb {
     Describe(commands::describe::Describe),
     /// Show what a container printed
     Logs(commands::logs::Logs),
+    /// Run a pod of an image
+    Run(commands::run::Run),
+    /// Put a service in front of pods
+    Expose(commands::expose::Expose),
+    /// Set how many pods a workload has
+    Scale(commands::scale::Scale),
+    /// Let a workload's number of pods follow its load
+    Autoscale(commands::autoscale::Autoscale),
+    /// Change, undo and follow the rolling out of deployments
+    #[command(subcommand)]
+    Rollout(commands::rollout::RolloutVerb),
+    /// Change one thing of objects: image, env, resources, selector, serviceaccount
+    #[command(subcommand)]
+    Set(commands::set::SetVerb),
+    /// Let no new pods come to a node
+    Cordon(commands::cordon::Cordon),
+    /// Let new pods come to a node again
+    Uncordon(commands::cordon::Uncordon),
+    /// Have a node's pods go
+    Drain(commands::drain::Drain),
+    /// Set which pods a node repels
+    Taint(commands::taint::Taint),
     /// Run a command in a container
     Exec(commands::exec::Exec),
     /// Join the input and output of a container's main process
@@ -89,6 +111,12 @@ pub enum Verb {
     Cp(commands::cp::Cp),
     /// Make ports of a pod reachable on this machine
     PortForward(commands::port_forward::PortForward),
+    /// Show what apply would change
+    Diff(commands::diff::Diff),
+    /// Change objects in an editor
+    Edit(commands::edit::Edit),
+    /// Put whole objects in the place of what is there
+    Replace(commands::replace::Replace),
     /// Delete objects
     Delete(commands::delete::Delete),
     /// Set and remove labels of objects
@@ -100,8 +128,12 @@ pub enum Verb {
     /// Pull, import, list and remove the node's images
     #[command(subcommand, visible_alias = "images")]
     Image(commands::image::ImageVerb),
+    /// Show what a kind's fields mean
+    Explain(commands::explain::Explain),
     /// Show the kinds that the server has
     ApiResources(commands::api_resources::ApiResources),
+    /// Show the groups and versions that the server has
+    ApiVersions(commands::api_versions::ApiVersions),
     /// Show where the server is
     ClusterInfo(commands::cluster_info::ClusterInfo),
     /// Show and change the kubeconfig
@@ -125,16 +157,31 @@ impl Verb {
             Self::Get(verb) => verb.run(global).await,
             Self::Describe(verb) => verb.run(global).await,
             Self::Logs(verb) => verb.run(global).await,
+            Self::Run(verb) => verb.run(global).await,
+            Self::Expose(verb) => verb.run(global).await,
+            Self::Scale(verb) => verb.run(global).await,
+            Self::Autoscale(verb) => verb.run(global).await,
+            Self::Rollout(verb) => verb.run(global).await,
+            Self::Set(verb) => verb.run(global).await,
+            Self::Cordon(verb) => verb.run(global).await,
+            Self::Uncordon(verb) => verb.run(global).await,
+            Self::Drain(verb) => verb.run(global).await,
+            Self::Taint(verb) => verb.run(global).await,
             Self::Exec(verb) => verb.run(global).await,
             Self::Attach(verb) => verb.run(global).await,
             Self::Cp(verb) => verb.run(global).await,
             Self::PortForward(verb) => verb.run(global).await,
+            Self::Diff(verb) => verb.run(global).await,
+            Self::Edit(verb) => verb.run(global).await,
+            Self::Replace(verb) => verb.run(global).await,
             Self::Delete(verb) => verb.run(global).await,
             Self::Label(verb) => verb.run(global, Which::Labels).await,
             Self::Patch(verb) => verb.run(global).await,
             Self::Wait(verb) => verb.run(global).await,
             Self::Image(verb) => verb.run(global).await,
+            Self::Explain(verb) => verb.run(global).await,
             Self::ApiResources(verb) => verb.run(global).await,
+            Self::ApiVersions(verb) => verb.run(global).await,
             Self::ClusterInfo(verb) => verb.run(global).await,
             Self::Config(verb) => verb.run(global),
             Self::Version(verb) => verb.run(global).await,

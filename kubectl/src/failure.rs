@@ -247,15 +247,21 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 /// The message for one error: as it stands when it has kubectl's shape already, after `error: ` otherwise.
 pub fn message(error: &anyhow::Error) -> String {
     if let Some(Several(errors)) = error.downcast_ref() {
-        return errors.iter().map(message).collect::<Vec<_>>().join("\n");
+        let bare = |error: &anyhow::Error| match (error.downcast_ref::<Failure>(), format!("{error:#}")) {
+            (Some(_), _) => message(error),
+            // Of several, kubectl shows plain ones as they are.
+            (None, text) => text,
+        };
+        return errors.iter().map(bare).collect::<Vec<_>>().join("\n");
     }
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return failure.to_string();
     }
     let text = format!("{error:#}");
-    let is_kubectls = ["error: ", "Error from server", "The "]
+    let is_kubectls = ["error: ", "Error from server", "The connection to the server"]
         .iter()
         .any(|start| text.starts_with(start));
+    let is_kubectls = is_kubectls || text.starts_with("The ") && text.contains(" is invalid");
     if is_kubectls { text } else { format!("error: {text}") }
 }
 

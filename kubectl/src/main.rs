@@ -11,6 +11,7 @@ mod client;
 mod commands;
 mod demo;
 mod describe;
+mod explain;
 mod failure;
 mod flags;
 mod image;

@@ -53,6 +53,8 @@ pub(super) const KINDS: &[Kind] = &[
         singular: "namespace",
         short_names: &["ns"],
         namespaced: false,
+        // One by one: whoever empties a cluster has to mean it.
+        verbs: &["create", "delete", "get", "list", "patch", "update", "watch"],
         subresources: &[
             Subresource {
                 name: "finalize",

@@ -161,6 +161,24 @@ const GROUPS: &[&[Kind]] = &[
 
 static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| GROUPS.concat());
 
+/// The body of `scale`: a kind that is only ever seen there.
+pub static SCALE_BODY: Kind = Kind {
+    group: "autoscaling",
+    kind: "Scale",
+    plural: "scales",
+    singular: "scale",
+    ..PLAIN
+};
+
+/// The body of a pod's `eviction`: the same.
+pub static EVICTION_BODY: Kind = Kind {
+    group: "policy",
+    kind: "Eviction",
+    plural: "evictions",
+    singular: "eviction",
+    ..PLAIN
+};
+
 /// A namespaced core kind without extras; rows change what differs.
 const PLAIN: Kind = Kind {
     group: "",

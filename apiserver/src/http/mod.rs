@@ -50,7 +50,7 @@ pub(crate) use body::{object, value};
 pub(crate) use call::Call;
 pub(crate) use etag::unless_known;
 pub(crate) use get::handle as get_object;
-pub(crate) use patch::handle as patch_object;
+pub(crate) use patch::{Patch, handle as patch_object};
 pub(crate) use respond::{failure, json, object as respond_object};
 pub use server::ServeError;
 pub(crate) use server::{Server, authorities, certificates, private_key, tls_config};
@@ -138,6 +138,7 @@ async fn dispatch(api: &Arc<Api>, call: Call, body: Body) -> Result<Response, St
         (&Method::GET | &Method::HEAD, true) => get::handle(api, &call),
         (&Method::GET | &Method::HEAD, false) if call.params.watch => watch::handle(api, &call),
         (&Method::GET | &Method::HEAD, false) => list::handle(api, &call),
+        (&Method::POST, false) if call.path.kind.kind == "Binding" => subresources::bind(api, call, body).await,
         (&Method::POST, false) => create::handle(api, call, body).await,
         (&Method::PUT, true) => update::handle(api, call, body, crate::registry::Part::Main).await,
         (&Method::PATCH, true) => patch::handle(api, call, body, crate::registry::Part::Main).await,

@@ -2,10 +2,13 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use minik_api::kinds::Kind;
 use minik_api::object::Object;
 use minik_api::status::Status;
+use serde_json::Value;
 
 use super::{Api, Call, body, respond};
 use crate::kinds::versions;
@@ -18,21 +21,40 @@ const READ: [&str; 3] = [
     "application/strategic-merge-patch+json",
 ];
 
+/// A patch, as it was sent.
+pub(crate) struct Patch {
+    /// Which of the media types it has.
+    media_type: usize,
+    bytes: Bytes,
+}
+
+impl Patch {
+    /// Reads the body of a call.
+    pub(crate) async fn read(call: &Call, body: Body) -> Result<Self, Status> {
+        let media_type = media_type(call)?;
+        let bytes = body::bytes(body).await?;
+        Ok(Self { media_type, bytes })
+    }
+
+    /// What it makes of an object of this kind.
+    pub(crate) fn apply(&self, kind: &'static Kind, document: &Value) -> Result<Value, Status> {
+        match self.media_type {
+            0 => patch::json(document, &self.bytes),
+            1 => patch::merge(document, &self.bytes),
+            _ => patch::strategic(kind, document, &self.bytes),
+        }
+    }
+}
+
 /// Applies the patch to whatever the object is at that moment.
 pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Result<Response, Status> {
-    let media_type = media_type(&call)?;
-    let patch = body::bytes(body).await?;
+    let patch = Patch::read(&call, body).await?;
     let kind = call.path.kind;
     let mut warnings = Vec::new();
     let patched = |old: &Object| {
         let mut document = old.clone();
         versions::from_stored(kind, &mut document);
-        let document = document.to_value();
-        let value = match media_type {
-            0 => patch::json(&document, &patch),
-            1 => patch::merge(&document, &patch),
-            _ => patch::strategic(kind, &document, &patch),
-        }?;
+        let value = patch.apply(kind, &document.to_value())?;
         let (object, complaints) = body::decode(&call, value)?;
         warnings = complaints;
         Ok(object)

@@ -14,6 +14,9 @@ mod catalogue;
 mod certificates;
 mod checks;
 mod config_map;
+mod controller_revision;
+mod cron_job;
+mod daemon_set;
 mod deployment;
 mod device;
 mod duration;
@@ -23,21 +26,28 @@ mod event;
 mod fill;
 mod flow_control;
 mod horizontal_pod_autoscaler;
+mod job;
 mod lease;
+mod limit_range;
 mod metadata;
 mod namespace;
 mod networking;
 mod node;
+mod persistent_volume;
+mod persistent_volume_claim;
 mod pod;
+mod pod_disruption_budget;
 mod pod_template;
 pub(crate) mod priority_class;
 mod rbac;
 mod read;
 mod replica_set;
+mod resource_quota;
 mod runtime_class;
 mod secret;
 mod service;
 mod service_account;
+mod stateful_set;
 mod storage;
 #[cfg(test)]
 mod testing;
@@ -54,6 +64,7 @@ use serde_json::{Value, json};
 use crate::decode::{self, DecodeError};
 
 pub(crate) use catalogue::{KindRules, Kinds};
+pub(crate) use duration::since_or_unknown;
 pub(crate) use metadata::{validate_metadata, validate_metadata_update};
 
 /// What is wrong with a name; empty when nothing is.
@@ -92,9 +103,9 @@ pub(crate) trait Rules: Send + Sync {
         keep_all_but_status(new, old);
     }
 
-    /// An update through another subresource (`approval`) changes nothing but what that is for: here, nothing.
+    /// An update through another subresource of the same body (`approval`, `resize`) changes what that subresource is about.
     fn prepare_part_update(&self, _part: &str, new: &mut Object, old: &Object) {
-        new.clone_from(old);
+        keep_all(new, old);
     }
 
     /// Writes down when something became as it is, where an update leaves that to the server.
@@ -118,7 +129,7 @@ pub(crate) trait Rules: Send + Sync {
         Vec::new()
     }
 
-    /// What is wrong with what another subresource changed.
+    /// What is wrong with `new` in the place of `old` after an update through another subresource.
     fn validate_part_update(&self, _part: &str, _new: &Object, _old: &Object) -> Vec<field::Error> {
         Vec::new()
     }
@@ -126,6 +137,18 @@ pub(crate) trait Rules: Send + Sync {
     /// What isn't wrong, but will hurt: sent as `Warning` headers.
     fn warnings(&self, _object: &Object) -> Vec<String> {
         Vec::new()
+    }
+
+    /// How many replicas there should be and are, and of which pods; `None` for what can't be scaled.
+    fn scale(&self, _object: &Object) -> Option<Scale> {
+        None
+    }
+
+    /// Asks for another number of replicas.
+    fn set_replicas(&self, object: &mut Object, replicas: i64) {
+        if let Some(spec) = fill::object_or_empty(&mut object.body, "spec") {
+            spec.insert("replicas".to_owned(), replicas.into());
+        }
     }
 
     /// Whether `metadata.generation` counts changes of the spec.
@@ -183,6 +206,17 @@ pub(crate) trait Rules: Send + Sync {
     fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         vec![object.name().into(), age(object, now).into()]
     }
+}
+
+/// What autoscaling/v1 Scale says of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scale {
+    /// There should be so many.
+    pub(crate) replicas: i64,
+    /// There are so many.
+    pub(crate) current: i64,
+    /// Their labels, as on a command line; empty when nobody knows.
+    pub(crate) selector: String,
 }
 
 /// A column of a table (metav1.TableColumnDefinition).
@@ -274,10 +308,21 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("networking.k8s.io", "IngressClass") => &networking::IngressClasses,
         ("networking.k8s.io", "NetworkPolicy") => &networking::NetworkPolicies,
         ("networking.k8s.io", "ServiceCIDR") => &networking::ServiceCidrs,
+        ("", "LimitRange") => &limit_range::LimitRanges,
+        ("", "PersistentVolume") => &persistent_volume::Volumes,
+        ("", "PersistentVolumeClaim") => &persistent_volume_claim::Claims,
         ("", "PodTemplate") => &pod_template::PodTemplates,
         ("", "ReplicationController") => &replica_set::ReplicationControllers,
+        ("", "ResourceQuota") => &resource_quota::Quotas,
+        ("apps", "ControllerRevision") => &controller_revision::ControllerRevisions,
+        ("apps", "DaemonSet") => &daemon_set::DaemonSets,
         ("apps", "Deployment") => &deployment::Deployments,
         ("apps", "ReplicaSet") => &replica_set::ReplicaSets,
+        ("apps", "StatefulSet") => &stateful_set::StatefulSets,
+        ("autoscaling", "HorizontalPodAutoscaler") => &horizontal_pod_autoscaler::Autoscalers,
+        ("batch", "CronJob") => &cron_job::CronJobs,
+        ("batch", "Job") => &job::Jobs,
+        ("policy", "PodDisruptionBudget") => &pod_disruption_budget::Budgets,
         ("rbac.authorization.k8s.io", "ClusterRole") => &rbac::Roles { namespaced: false },
         ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
         ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },
@@ -331,6 +376,16 @@ fn keep(new: &mut Object, old: &Object, field: &str) {
             new.body.remove(field);
         }
     }
+}
+
+/// The old object, but for what the registry itself looks at.
+fn keep_all(new: &mut Object, old: &Object) {
+    new.body.clone_from(&old.body);
+    let (new, old) = (&mut new.metadata, &old.metadata);
+    new.labels.clone_from(&old.labels);
+    new.annotations.clone_from(&old.annotations);
+    new.owner_references.clone_from(&old.owner_references);
+    new.finalizers.clone_from(&old.finalizers);
 }
 
 /// All of the old object with the new status, and with the new metadata but for what belongs to the main resource.

@@ -19,7 +19,7 @@ pub(crate) enum Part {
     Main,
     /// `/status`: nothing but the status.
     Status,
-    /// Another subresource that shows the object and changes a part of it by the rules of its kind (approval).
+    /// Another subresource with the resource's own body (`ephemeralcontainers`, `resize`): what the kind's rules say of it.
     Named(&'static str),
     /// A subresource whose own rules have decided already (binding, finalize).
     Own,

@@ -8,6 +8,7 @@
 //! `strategic` computes patches for Kubernetes' own kinds, by the shapes that the API server merges them by (`minik_api::schema`);
 //! `merge` for all other kinds. All of it is pure; `commands/apply.rs` asks and sends.
 
+pub mod managers;
 pub mod merge;
 pub mod strategic;
 
@@ -63,17 +64,51 @@ pub fn last_applied(current: &Value) -> Option<Value> {
 /// The patch that makes `current` what `manifest` says, without touching what others added.
 #[must_use]
 pub fn patch(manifest: &Value, current: &Value) -> Patch {
-    let wanted = annotated(manifest);
     let before = last_applied(current).unwrap_or_else(|| Value::Object(Map::new()));
+    three_way(&before, &annotated(manifest), current)
+}
+
+/// The same without what the object remembers of it: what a difference shows.
+#[must_use]
+pub fn patch_to_show(manifest: &Value, current: &Value) -> Patch {
+    let before = last_applied(current).unwrap_or_else(|| Value::Object(Map::new()));
+    let mut wanted = manifest.clone();
+    annotations(&mut wanted).remove(LAST_APPLIED);
+    three_way(&before, &wanted, current)
+}
+
+/// The patch that makes an object what somebody made of it in an editor.
+#[must_use]
+pub fn patch_of_edit(original: &Value, edited: &Value) -> Patch {
+    three_way(original, edited, original)
+}
+
+fn three_way(before: &Value, wanted: &Value, current: &Value) -> Patch {
     let of = |field: &str| wanted.get(field).and_then(Value::as_str).unwrap_or_default();
     match built_in(of("apiVersion"), of("kind")) {
         Some(definition) => Patch {
             kind: "application/strategic-merge-patch+json",
-            body: strategic::three_way(&before, &wanted, current, definition),
+            body: strategic::three_way(before, wanted, current, definition),
         },
         None => Patch {
             kind: "application/merge-patch+json",
-            body: merge::three_way(&before, &wanted, current),
+            body: merge::three_way(before, wanted, current),
+        },
+    }
+}
+
+/// The patch that makes `before` into `after`: what a verb changed of an object that it read.
+#[must_use]
+pub fn two_way(before: &Value, after: &Value) -> Patch {
+    let of = |field: &str| before.get(field).and_then(Value::as_str).unwrap_or_default();
+    match built_in(of("apiVersion"), of("kind")) {
+        Some(definition) => Patch {
+            kind: "application/strategic-merge-patch+json",
+            body: strategic::three_way(before, after, before, definition),
+        },
+        None => Patch {
+            kind: "application/merge-patch+json",
+            body: merge::three_way(before, after, before),
         },
     }
 }

@@ -288,7 +288,7 @@ async fn watch(session: &Session, documents: Vec<Document>) -> anyhow::Result<()
     let began = Instant::now();
     let apply = Apply::default();
     for document in documents {
-        apply.document(session, Ok(document)).await?;
+        apply.tell(&apply.document(session, Ok(document)).await?)?;
     }
     let deadline = tokio::time::sleep(READY_WITHIN);
     tokio::pin!(deadline);

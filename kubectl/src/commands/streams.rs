@@ -87,7 +87,7 @@ impl Streams {
             )?;
         }
         let tty = self.tty && has_tty && has_terminal(self.stdin)?;
-        if tty && !self.quiet {
+        if !self.quiet {
             writeln!(
                 anstream::stderr(),
                 "If you don't see a command prompt, try pressing enter."

@@ -6,17 +6,14 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use clap::Args;
-use futures::StreamExt as _;
 use serde_json::Value;
 
 use crate::cli::Global;
 use crate::client::Session;
 use crate::commands::duration;
-use crate::commands::target::{self, Selectors, query};
-use crate::failure::Failure;
-use crate::manifest;
+use crate::commands::objects::{Files, Named, Selection, Wanted, finish};
+use crate::commands::until::until;
 use crate::print::jsonpath::Template;
-use crate::resources::Resource;
 
 /// Arguments of `wait`.
 #[derive(Args, Debug)]
@@ -28,21 +25,16 @@ pub struct Wait {
     /// The objects: pod/nginx, pod nginx, pods (with --all or -l).
     #[arg(value_name = "KIND/NAME")]
     what: Vec<String>,
-    /// The objects that a file names.
-    #[arg(short, long = "filename", value_name = "FILE", conflicts_with = "what")]
-    filename: Vec<String>,
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    selection: Selection,
     /// Until when: condition=NAME[=VALUE], delete, create, jsonpath='{PATH}'=VALUE.
     #[arg(long = "for", value_name = "STATE", required = true)]
     state: State,
     /// How long to wait.
     #[arg(long, value_parser = duration::parse, default_value = "30s", value_name = "DURATION")]
     timeout: Duration,
-    /// All objects of the kind.
-    #[arg(long)]
-    all: bool,
-    /// Only objects with these labels.
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
-    selector: Option<String>,
 }
 
 /// What is waited for.
@@ -121,105 +113,62 @@ impl State {
 impl Wait {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         let session = Session::open(global).await?;
-        let objects = self.objects(&session).await?;
+        let wanted = Wanted {
+            words: &self.what,
+            files: &self.files,
+            selection: &self.selection,
+            kind_is_enough: false,
+        };
+        let (objects, errors) = wanted.find(&session).await?;
+        finish(errors)?;
         if objects.is_empty() && self.state != State::Deleted {
             bail!("no matching resources found");
         }
         let deadline = tokio::time::Instant::now() + self.timeout;
-        for (resource, namespace, name) in &objects {
-            let reached = until(&session, resource, namespace, name, &self.state);
-            match tokio::time::timeout_at(deadline, reached).await {
-                Ok(reached) => reached?,
-                Err(_) => bail!("timed out waiting for the condition on {}/{name}", resource.qualified()),
-            }
-            writeln!(anstream::stdout(), "{} condition met", resource.named(name))?;
-        }
-        Ok(())
-    }
-
-    async fn objects(&self, session: &Session) -> anyhow::Result<Vec<(Resource, String, String)>> {
-        let mut objects = Vec::new();
-        for document in manifest::read(&self.filename, false).await {
-            let mut document = document?;
-            let resource = super::apply::place(session, &mut document).await?;
-            let (namespace, name) = (document.text("/metadata/namespace"), document.text("/metadata/name"));
-            objects.push((resource, namespace.to_owned(), name.to_owned()));
-        }
-        for target in target::resolve(session, &self.what).await? {
-            let mut names = target.names.clone();
-            if names.is_empty() {
-                if !self.all && self.selector.is_none() {
-                    bail!("resource(s) were provided, but no name was specified: name the objects, or say --all or -l");
-                }
-                let selectors = Selectors {
-                    labels: self.selector.clone(),
-                    fields: None,
-                };
-                let collection = target.resource.collection(Some(&session.namespace));
-                let list = session.get(&format!("{collection}{}", selectors.query(&[]))).await?;
-                let items = list["items"].as_array().into_iter().flatten();
-                names.extend(items.filter_map(|item| item["metadata"]["name"].as_str().map(str::to_owned)));
-            }
-            objects.extend(
-                names
-                    .into_iter()
-                    .map(|name| (target.resource.clone(), session.namespace.clone(), name)),
-            );
-        }
-        Ok(objects)
-    }
-}
-
-/// Returns when an object is in a state.
-async fn until(
-    session: &Session,
-    resource: &Resource,
-    namespace: &str,
-    name: &str,
-    state: &State,
-) -> anyhow::Result<()> {
-    let fields = format!("metadata.name={name}");
-    let collection = resource.collection(Some(namespace));
-    loop {
-        let list = session
-            .get(&format!("{collection}{}", query(&[("fieldSelector", &fields)])))
-            .await?;
-        let now = &list["items"][0];
-        if state.holds((!now.is_null()).then_some(now)) {
-            return Ok(());
-        }
-        if now.is_null() && *state != State::Created {
-            // Waiting for the state of what is not there would be waiting for somebody else's mistake.
-            session.get(&resource.object(namespace, name)).await?;
-        }
-        let version = list["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-        let query = query(&[
-            ("fieldSelector", &fields),
-            ("resourceVersion", version),
-            ("watch", "true"),
-        ]);
-        let mut events = Box::pin(
-            session
-                .follow(&format!("{collection}{query}"), "application/json")
-                .await?,
-        );
-        while let Some(event) = events.next().await {
-            let event = event?;
-            match event["type"].as_str() {
-                Some("ERROR") => {
-                    let status: kube::core::Status =
-                        serde_json::from_value(event["object"].clone()).unwrap_or_default();
-                    if status.code == 410 {
-                        break;
+        let mut late = Vec::new();
+        for named in &objects {
+            match tokio::time::timeout_at(deadline, self.reached(&session, named)).await {
+                Ok(reached) => {
+                    if reached? {
+                        writeln!(anstream::stdout(), "{} condition met", named.shown())?;
                     }
-                    return Err(Failure::Api(Box::new(status)).into());
                 }
-                Some("DELETED") if *state == State::Deleted => return Ok(()),
-                Some("DELETED") => return Err(anyhow!("{}/{name} was deleted while waiting", resource.qualified())),
-                Some("ADDED" | "MODIFIED") if state.holds(Some(&event["object"])) => return Ok(()),
-                _ => {}
+                Err(_) if self.state == State::Created => late.push(anyhow!("timed out waiting for the condition")),
+                Err(_) => {
+                    let what = format!("{}/{}", named.resource.qualified(), named.name);
+                    late.push(anyhow!("timed out waiting for the condition on {what}"));
+                }
             }
         }
+        finish(late)
+    }
+
+    /// Returns when an object is in the state; false when it never was there, so that there is nothing to tell.
+    async fn reached(&self, session: &Session, named: &Named) -> anyhow::Result<bool> {
+        let mut seen = false;
+        if self.state == State::Deleted {
+            match session.get(&named.path()).await {
+                Err(failure) if failure.is_not_found() => return Ok(false),
+                other => other?,
+            };
+        }
+        if !matches!(self.state, State::Created | State::Deleted) {
+            // Waiting for the state of what is not there would be waiting for somebody else's mistake.
+            session.get(&named.path()).await?;
+            seen = true;
+        }
+        until(session, named, |now| {
+            if now.is_none() && seen {
+                bail!(
+                    "{}/{} was deleted while waiting",
+                    named.resource.qualified(),
+                    named.name
+                );
+            }
+            Ok(self.state.holds(now))
+        })
+        .await?;
+        Ok(true)
     }
 }
 

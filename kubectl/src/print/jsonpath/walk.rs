@@ -97,6 +97,12 @@ fn apply<'v>(step: &Step, value: &'v Value) -> Vec<&'v Value> {
     }
 }
 
+/// A member by its name, or by a path of names: `metadata.name`.
+fn member<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    let below = || name.split('.').try_fold(value, |value, name| value.get(name));
+    value.get(name).or_else(below)
+}
+
 fn children(value: &Value) -> Vec<&Value> {
     match value {
         Value::Array(list) => list.iter().collect(),

@@ -2,12 +2,17 @@
 //!
 //! Reads every document, asks what the server has, and creates or patches. A bad document costs only itself.
 
-use std::io::Write as _;
+mod prune;
+mod server_side;
 
-use anyhow::anyhow;
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+
+use anyhow::{anyhow, bail};
 use clap::Args;
 use http::Method;
-use serde_json::Value;
+use minik_api::selector::Labels;
+use serde_json::{Value, json};
 
 use crate::apply::{self, LAST_APPLIED};
 use crate::cli::Global;
@@ -21,6 +26,7 @@ use crate::failure::Failure;
 use crate::manifest::{self, Document, ManifestError};
 use crate::print::output::{self, Output};
 use crate::resources::Resource;
+use prune::Visited;
 
 /// Arguments of `apply`.
 #[derive(Args, Debug, Default)]
@@ -42,9 +48,27 @@ pub struct Apply {
     /// What the server does about fields that it does not know.
     #[arg(long, value_enum, default_value_t, num_args = 0..=1, require_equals = true, default_missing_value = "strict")]
     validate: Validate,
-    /// How to show the objects: name, yaml, json, jsonpath=...
+    /// How to show the objects: name, yaml, kyaml, json, jsonpath=...
     #[arg(short, long)]
     output: Option<Output>,
+    /// Also show who set which field.
+    #[arg(long)]
+    show_managed_fields: bool,
+    /// Only objects with these labels.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    selector: Option<String>,
+    /// Delete what was applied once and stands in no file any more (with -l or --all).
+    #[arg(long)]
+    prune: bool,
+    /// Whatever its labels (with --prune).
+    #[arg(long)]
+    all: bool,
+    /// The kinds that may be pruned: core/v1/ConfigMap; may be repeated.
+    #[arg(long, value_name = "GROUP/VERSION/KIND", requires = "prune")]
+    prune_allowlist: Vec<String>,
+    /// Apply a part of the object that has a path of its own: status (with --server-side).
+    #[arg(long, value_name = "NAME", requires = "server_side")]
+    subresource: Option<String>,
     /// Let the server merge (server-side apply).
     #[arg(long)]
     server_side: bool,
@@ -57,10 +81,15 @@ pub struct Apply {
 }
 
 /// What became of an object.
-struct Done {
+pub struct Done {
+    /// `pod/nginx`
+    shown: String,
     object: Value,
     what: &'static str,
 }
+
+/// What the server has after a step, and what was done.
+type Step = anyhow::Result<(Value, &'static str)>;
 
 impl Apply {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
@@ -79,11 +108,35 @@ impl Apply {
                 .expect_err("an error stands at this place")
                 .into());
         }
+        let selector = self.selector.as_deref().map(Labels::parse).transpose()?;
+        if self.prune && selector.is_none() && !self.all {
+            bail!(
+                "all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all \
+                 flag. If you did not mean to prune all resources, specify a label selector"
+            );
+        }
+        if self.server_side && self.dry_run == DryRun::Client {
+            bail!("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)");
+        }
         let session = Session::open(global).await?;
-        let (mut errors, mut objects) = (Vec::new(), Vec::new());
+        let prunable = if self.prune {
+            self.prunable(&session).await?
+        } else {
+            Vec::new()
+        };
+        let (mut errors, mut objects, mut applied) = (Vec::new(), Vec::new(), Vec::new());
         for document in documents {
+            if let (Some(selector), Ok(document)) = (&selector, &document)
+                && !selector.matches(&labels(document))
+            {
+                continue;
+            }
             match self.document(&session, document).await {
-                Ok(object) => objects.extend(object),
+                Ok(done) => {
+                    self.tell(&done)?;
+                    applied.push(Visited::of(&done.object));
+                    objects.push(done.object);
+                }
                 Err(error) if is_fatal(&error) => {
                     errors.push(error);
                     break;
@@ -92,15 +145,19 @@ impl Apply {
             }
         }
         self.show(objects)?;
-        finish(errors)
+        // What can't be applied could look like what is gone from the files.
+        finish(errors)?;
+        if self.prune {
+            self.prune(&session, &prunable, &applied).await?;
+        }
+        Ok(())
     }
 
-    /// Applies one document, says what became of it, and gives the object back where it is to be shown.
-    pub async fn document(
-        &self,
-        session: &Session,
-        document: Result<Document, ManifestError>,
-    ) -> anyhow::Result<Option<Value>> {
+    /// Applies one document.
+    ///
+    /// # Errors
+    /// What is wrong with it, or what the server says.
+    pub async fn document(&self, session: &Session, document: Result<Document, ManifestError>) -> anyhow::Result<Done> {
         let mut document = document?;
         let resource = place(session, &mut document).await?;
         let done = if self.server_side {
@@ -108,23 +165,25 @@ impl Apply {
         } else {
             self.client_side(session, &resource, &document).await
         };
-        let done = done.map_err(|error| with_lines(error, &document))?;
-        let name = document.text("/metadata/name");
+        let (object, what) = done.map_err(|error| with_lines(error, &document))?;
+        let shown = resource.named(document.text("/metadata/name"));
+        Ok(Done { shown, object, what })
+    }
+
+    /// Says what became of an object, where it isn't to be shown itself.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn tell(&self, done: &Done) -> io::Result<()> {
+        let mut out = anstream::stdout();
         match &self.output {
-            None => {
-                let line = format!("{} {}{}", resource.named(name), done.what, self.dry_run.suffix());
-                writeln!(anstream::stdout(), "{line}")?;
-                Ok(None)
-            }
-            Some(Output::Name) => {
-                writeln!(anstream::stdout(), "{}", resource.named(name))?;
-                Ok(None)
-            }
-            Some(_) => Ok(Some(done.object)),
+            None => writeln!(out, "{} {}{}", done.shown, done.what, self.dry_run.suffix()),
+            Some(Output::Name) => writeln!(out, "{}", done.shown),
+            Some(_) => Ok(()),
         }
     }
 
-    async fn client_side(&self, session: &Session, resource: &Resource, document: &Document) -> anyhow::Result<Done> {
+    async fn client_side(&self, session: &Session, resource: &Resource, document: &Document) -> Step {
         let (namespace, name) = (document.text("/metadata/namespace"), document.text("/metadata/name"));
         let path = resource.object(namespace, name);
         let current = match session.get(&path).await {
@@ -155,7 +214,7 @@ impl Apply {
         let patch = apply::patch(&document.object, &current);
         if patch.is_empty() || self.dry_run == DryRun::Client {
             let what = if patch.is_empty() { "unchanged" } else { "configured" };
-            return Ok(Done { object: current, what });
+            return Ok((current, what));
         }
         let url = format!("{path}{}", self.parameters("kubectl-client-side-apply"));
         let patched = session.send(Method::PATCH, &url, patch.kind, &patch.body).await;
@@ -167,16 +226,14 @@ impl Apply {
         } else {
             "configured"
         };
-        Ok(Done { object, what })
+        Ok((object, what))
     }
 
-    async fn create(&self, session: &Session, resource: &Resource, document: &Document) -> anyhow::Result<Done> {
-        let object = apply::annotated(&document.object);
+    async fn create(&self, session: &Session, resource: &Resource, document: &Document) -> Step {
+        let mut object = apply::annotated(&document.object);
+        drop_nulls(&mut object);
         if self.dry_run == DryRun::Client {
-            return Ok(Done {
-                object,
-                what: "created",
-            });
+            return Ok((object, "created"));
         }
         let namespace = document.text("/metadata/namespace");
         let url = format!(
@@ -186,31 +243,7 @@ impl Apply {
         );
         let created = session.send(Method::POST, &url, "application/json", &object).await;
         let object = created.map_err(|failure| failure.when("creating", &document.place()))?;
-        Ok(Done {
-            object,
-            what: "created",
-        })
-    }
-
-    async fn server_side(&self, session: &Session, resource: &Resource, document: &Document) -> anyhow::Result<Done> {
-        if self.dry_run == DryRun::Client {
-            return Err(anyhow!(
-                "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)"
-            ));
-        }
-        let path = resource.object(document.text("/metadata/namespace"), document.text("/metadata/name"));
-        let mut url = format!("{path}{}", self.parameters("kubectl"));
-        if self.force_conflicts {
-            url.push_str("&force=true");
-        }
-        let applied = session
-            .send(Method::PATCH, &url, "application/apply-patch+yaml", &document.object)
-            .await;
-        let object = applied.map_err(|failure| failure.when("applying", &document.place()))?;
-        Ok(Done {
-            object,
-            what: "serverside-applied",
-        })
+        Ok((object, "created"))
     }
 
     fn parameters(&self, manager: &str) -> String {
@@ -226,16 +259,42 @@ impl Apply {
     }
 
     fn show(&self, mut objects: Vec<Value>) -> anyhow::Result<()> {
-        let Some(output) = &self.output else { return Ok(()) };
+        let Some(output) = self.output.as_ref().filter(|output| !matches!(output, Output::Name)) else {
+            return Ok(());
+        };
         let mut shown = match objects.len() {
             0 => return Ok(()),
             1 => objects.remove(0),
-            _ => output::list(objects),
+            _ => {
+                let mut list = output::list(objects);
+                list["metadata"] = json!({});
+                list
+            }
         };
-        output::drop_managed_fields(&mut shown);
+        if !self.show_managed_fields {
+            output::drop_managed_fields(&mut shown);
+        }
         output.write(&mut anstream::stdout(), &shown)?;
         Ok(())
     }
+}
+
+/// A null in a manifest says that a field is to go; in a new object it says nothing.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+fn labels(document: &Document) -> BTreeMap<String, String> {
+    let labels = document.object["metadata"]["labels"].as_object();
+    let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+    labels.into_iter().flatten().filter_map(text).collect()
 }
 
 /// Adds the lines of the fields that the server complains about.

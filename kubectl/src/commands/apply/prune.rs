@@ -1,0 +1,157 @@
+//! `apply --prune`: what was applied once, fits the selector and stands in no file any more is deleted.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+
+use anyhow::{anyhow, bail};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::Apply;
+use crate::apply::LAST_APPLIED;
+use crate::client::Session;
+use crate::commands::objects::items;
+use crate::commands::target::{Selectors, query};
+use crate::commands::writing::DryRun;
+use crate::failure::Failure;
+use crate::resources::Resource;
+
+/// The kinds that are pruned when nobody names any: kubectl's.
+const KINDS: [(&str, &str); 16] = [
+    ("v1", "ConfigMap"),
+    ("v1", "Endpoints"),
+    ("v1", "Namespace"),
+    ("v1", "PersistentVolumeClaim"),
+    ("v1", "PersistentVolume"),
+    ("v1", "Pod"),
+    ("v1", "ReplicationController"),
+    ("v1", "Secret"),
+    ("v1", "Service"),
+    ("batch/v1", "Job"),
+    ("batch/v1", "CronJob"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("apps/v1", "DaemonSet"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "ReplicaSet"),
+    ("apps/v1", "StatefulSet"),
+];
+
+/// An object that a file names.
+#[derive(Debug)]
+pub(super) struct Visited {
+    uid: String,
+    namespace: String,
+}
+
+impl Visited {
+    pub(super) fn of(object: &Value) -> Self {
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        Self {
+            uid: text("uid"),
+            namespace: text("namespace"),
+        }
+    }
+}
+
+impl Apply {
+    pub(super) async fn prune(
+        &self,
+        session: &Session,
+        prunable: &[Resource],
+        applied: &[Visited],
+    ) -> anyhow::Result<()> {
+        let mut namespaces: BTreeSet<&str> = applied.iter().map(|visited| visited.namespace.as_str()).collect();
+        namespaces.remove("");
+        for resource in prunable {
+            if resource.namespaced {
+                for namespace in &namespaces {
+                    self.prune_kind(session, resource, Some(namespace), applied).await?;
+                }
+            } else {
+                self.prune_kind(session, resource, None, applied).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The kinds that may be pruned.
+    pub(super) async fn prunable(&self, session: &Session) -> anyhow::Result<Vec<Resource>> {
+        let mut resources = Vec::new();
+        if self.prune_allowlist.is_empty() {
+            for (api_version, kind) in KINDS {
+                resources.extend(session.serving(api_version, kind).await?);
+            }
+            return Ok(resources);
+        }
+        for named in &self.prune_allowlist {
+            let [group, version, kind] = named.split('/').collect::<Vec<_>>()[..] else {
+                bail!("invalid GroupVersionKind format: {named}, please follow <group/version/kind>");
+            };
+            let api_version = match group {
+                "core" | "" => version.to_owned(),
+                group => format!("{group}/{version}"),
+            };
+            let served = session.serving(&api_version, kind).await?;
+            resources.push(served.ok_or_else(|| anyhow!("no matches for kind {kind:?} in version {api_version:?}"))?);
+        }
+        // Namespaces take all with them that is in them.
+        resources.sort_by_key(|resource| !resource.namespaced);
+        Ok(resources)
+    }
+
+    async fn prune_kind(
+        &self,
+        session: &Session,
+        resource: &Resource,
+        namespace: Option<&str>,
+        applied: &[Visited],
+    ) -> anyhow::Result<()> {
+        let selectors = Selectors {
+            labels: self.selector.clone(),
+            fields: None,
+        };
+        let list = session
+            .get(&format!("{}{}", resource.collection(namespace), selectors.query(&[])))
+            .await?;
+        for object in items(list, resource) {
+            if !is_orphan(&object, applied) {
+                continue;
+            }
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            if self.dry_run != DryRun::Client {
+                let mut path = resource.object(namespace.unwrap_or_default(), name);
+                if self.dry_run == DryRun::Server {
+                    path.push_str(&query(&[("dryRun", "All")]));
+                }
+                let options = json!({"propagationPolicy": "Background"});
+                match session.send(Method::DELETE, &path, "application/json", &options).await {
+                    Err(failure) if !Failure::is_not_found(&failure) => return Err(failure.into()),
+                    _ => {}
+                }
+            }
+            let line = format!("{} pruned{}", resource.named(name), self.dry_run.suffix());
+            writeln!(anstream::stdout(), "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an object was applied, and is in no file. Pure.
+fn is_orphan(object: &Value, applied: &[Visited]) -> bool {
+    let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+    object["metadata"]["annotations"][LAST_APPLIED].is_string() && applied.iter().all(|visited| visited.uid != uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_applied_is_pruned() {
+        let object = |uid: &str, annotations: Value| json!({"metadata": {"uid": uid, "annotations": annotations}});
+        let applied = [Visited::of(&object("1", Value::Null))];
+        assert!(is_orphan(&object("2", json!({LAST_APPLIED: "{}"})), &applied));
+        assert!(!is_orphan(&object("1", json!({LAST_APPLIED: "{}"})), &applied));
+        assert!(!is_orphan(&object("2", json!({"other": "x"})), &applied));
+    }
+}
