@@ -120,6 +120,11 @@ pub(crate) trait Rules: Send + Sync {
     /// Writes down when something became as it is, where an update leaves that to the server.
     fn stamp(&self, _new: &mut Object, _old: &Object, _now: Timestamp) {}
 
+    /// Whether a deletion that doesn't say otherwise leaves alone what the object owns.
+    fn orphans_by_default(&self) -> bool {
+        false
+    }
+
     /// Says on an object that is to be deleted what has to happen before it goes.
     fn prepare_delete(&self, _object: &mut Object) {}
 
