@@ -53,6 +53,8 @@ pub enum Problem {
     Required,
     /// The value is malformed or out of range.
     Invalid(Value),
+    /// The same, when the value says less than the rule.
+    InvalidWhole,
     /// The value is none of those supported.
     NotSupported(Value, Vec<String>),
     /// The value stands twice where it has to be unique.
@@ -75,7 +77,7 @@ impl Problem {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Required => "FieldValueRequired",
-            Self::Invalid(_) => "FieldValueInvalid",
+            Self::Invalid(_) | Self::InvalidWhole => "FieldValueInvalid",
             Self::NotSupported(..) => "FieldValueNotSupported",
             Self::Duplicate(_) => "FieldValueDuplicate",
             Self::Forbidden => "FieldValueForbidden",
@@ -157,6 +159,7 @@ impl Error {
         let head = match &self.problem {
             Problem::Required => "Required value".to_owned(),
             Problem::Invalid(value) => format!("Invalid value: {}", shown(value)),
+            Problem::InvalidWhole => "Invalid value".to_owned(),
             Problem::NotSupported(value, supported) => {
                 let names: Vec<String> = supported.iter().map(|name| format!("\"{name}\"")).collect();
                 format!(

@@ -6,8 +6,11 @@
 //! Who mutates can't refuse for another's sake and who validates can't change anything. One file per plugin.
 
 mod default_tolerations;
+mod escalation;
 mod namespace_lifecycle;
+mod node_restriction;
 mod service_account;
+mod signing_request;
 mod trace;
 
 use minik_api::kinds::Kind;
@@ -15,6 +18,7 @@ use minik_api::object::Object;
 use minik_api::status::Status;
 use minik_api::trace::Traceparent;
 
+use crate::auth::{Authorizer, User};
 use crate::storage::Store;
 
 /// What is being done.
@@ -38,6 +42,14 @@ pub(crate) struct Attributes<'a> {
     pub(crate) namespace: &'a str,
     /// To which object.
     pub(crate) name: &'a str,
+    /// Through which of its subresources; empty: the object itself, or one whose own rules have decided.
+    pub(crate) subresource: &'a str,
+    /// What is stored, when it is changed.
+    pub(crate) old: Option<&'a Object>,
+    /// By whom.
+    pub(crate) user: &'a User,
+    /// Who decides who may what.
+    pub(crate) authorizer: &'a Authorizer,
     /// What else is stored.
     pub(crate) store: &'a Store,
     /// The request's place in its trace.
@@ -57,11 +69,15 @@ trait Validate: Send + Sync {
 const MUTATING: &[&dyn Mutate] = &[
     &service_account::ServiceAccount,
     &default_tolerations::DefaultTolerations,
+    &signing_request::SigningRequest,
     &trace::Trace,
 ];
 const VALIDATING: &[&dyn Validate] = &[
     &namespace_lifecycle::NamespaceLifecycle,
     &service_account::ServiceAccount,
+    &node_restriction::NodeRestriction,
+    &escalation::Escalation,
+    &signing_request::SigningRequest,
 ];
 
 /// Lets every plugin change the object.

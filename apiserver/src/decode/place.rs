@@ -4,7 +4,7 @@ use std::fmt;
 
 /// One step of the way, pointing back at those before it.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(crate) struct Place<'a> {
     parent: Option<&'a Place<'a>>,
     step: Step<'a>,
 }
@@ -14,16 +14,17 @@ enum Step<'a> {
     Root,
     Field(&'a str),
     Key(&'a str),
+    Bracket(&'a str),
     Index(usize),
 }
 
 impl<'a> Place<'a> {
-    pub(super) const ROOT: Place<'static> = Place {
+    pub(crate) const ROOT: Place<'static> = Place {
         parent: None,
         step: Step::Root,
     };
 
-    pub(super) fn field(&'a self, name: &'a str) -> Place<'a> {
+    pub(crate) fn field(&'a self, name: &'a str) -> Place<'a> {
         Place {
             parent: Some(self),
             step: Step::Field(name),
@@ -31,14 +32,22 @@ impl<'a> Place<'a> {
     }
 
     /// The entry of a map; Go's decoder doesn't tell it.
-    pub(super) fn key(&'a self, key: &'a str) -> Place<'a> {
+    pub(crate) fn key(&'a self, key: &'a str) -> Place<'a> {
         Place {
             parent: Some(self),
             step: Step::Key(key),
         }
     }
 
-    pub(super) fn index(&'a self, index: usize) -> Place<'a> {
+    /// The same, as rules tell it: `labels[app]`.
+    pub(crate) fn bracket(&'a self, key: &'a str) -> Place<'a> {
+        Place {
+            parent: Some(self),
+            step: Step::Bracket(key),
+        }
+    }
+
+    pub(crate) fn index(&'a self, index: usize) -> Place<'a> {
         Place {
             parent: Some(self),
             step: Step::Index(index),
@@ -71,6 +80,7 @@ impl fmt::Display for Place<'_> {
             Step::Root => Ok(()),
             Step::Field(name) if matches!(parent.step, Step::Root) => f.write_str(name),
             Step::Field(name) | Step::Key(name) => write!(f, ".{name}"),
+            Step::Bracket(key) => write!(f, "[{key}]"),
             Step::Index(index) => write!(f, "[{index}]"),
         }
     }

@@ -2,37 +2,70 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use minik_api::kinds::Kind;
 use minik_api::object::Object;
 use minik_api::status::Status;
+use serde_json::Value;
 
-use super::{Api, Call, body, respond};
+use super::field_manager::{APPLY, media_type};
+use super::{Api, Call, apply, body, respond};
 use crate::kinds::versions;
 use crate::patch;
 use crate::registry::Part;
 
-const READ: [&str; 3] = [
+const READ: [&str; 4] = [
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
+    APPLY,
 ];
+
+/// A patch, as it was sent.
+pub(crate) struct Patch {
+    /// Which of the media types it has.
+    media_type: usize,
+    bytes: Bytes,
+}
+
+impl Patch {
+    /// Reads the body of a call.
+    pub(crate) async fn read(call: &Call, body: Body) -> Result<Self, Status> {
+        let given = media_type(&call.parts);
+        let media_type = READ.iter().position(|known| *known == given && *known != APPLY);
+        let media_type = media_type.ok_or_else(|| Status::unsupported_media_type(&READ))?;
+        let bytes = body::bytes(body).await?;
+        Ok(Self { media_type, bytes })
+    }
+
+    /// What it makes of an object of this kind.
+    pub(crate) fn apply(&self, kind: &'static Kind, document: &Value) -> Result<Value, Status> {
+        match self.media_type {
+            0 => patch::json(document, &self.bytes),
+            1 => patch::merge(document, &self.bytes),
+            _ => patch::strategic(kind, document, &self.bytes),
+        }
+    }
+}
+
+/// Whether the body is a document to be applied, which is no patch of what is there.
+pub(crate) fn is_apply(call: &Call) -> bool {
+    media_type(&call.parts) == APPLY
+}
 
 /// Applies the patch to whatever the object is at that moment.
 pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Result<Response, Status> {
-    let media_type = media_type(&call)?;
-    let patch = body::bytes(body).await?;
+    if is_apply(&call) {
+        return apply::handle(api, call, body, part).await;
+    }
+    let patch = Patch::read(&call, body).await?;
     let kind = call.path.kind;
     let mut warnings = Vec::new();
     let patched = |old: &Object| {
         let mut document = old.clone();
         versions::from_stored(kind, &mut document);
-        let document = document.to_value();
-        let value = match media_type {
-            0 => patch::json(&document, &patch),
-            1 => patch::merge(&document, &patch),
-            _ => patch::strategic(kind, &document, &patch),
-        }?;
+        let value = patch.apply(kind, &document.to_value())?;
         let (object, complaints) = body::decode(&call, value)?;
         warnings = complaints;
         Ok(object)
@@ -43,20 +76,4 @@ pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Res
         .await?;
     warnings.extend(body::advice(&call, &updated));
     respond::object(&call, StatusCode::OK, &updated, &warnings)
-}
-
-/// Which of the media types the patch has.
-fn media_type(call: &Call) -> Result<usize, Status> {
-    let header = call
-        .parts
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let given = header
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default()
-        .trim();
-    READ.iter()
-        .position(|known| *known == given)
-        .ok_or_else(|| Status::unsupported_media_type(&READ))
 }

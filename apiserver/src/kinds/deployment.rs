@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::fill::{self, Fields};
 use super::pod_template::{self, CONTAINERS, IMAGES, Template};
 use super::workload::{self, count, counts, number};
-use super::{AGE, Column, NAME, Rules, age, checks, fields, keep_all_but_status};
+use super::{AGE, Column, NAME, Rules, Scale, age, checks, fields, keep_all_but_status};
 
 const STRATEGIES: &[&str] = &["Recreate", "RollingUpdate"];
 
@@ -111,6 +111,10 @@ impl Rules for Deployments {
     fn warnings(&self, object: &Object) -> Vec<String> {
         let template = Template::of(fields(object, "spec")).warnings("spec.template");
         workload::name_warning(object).into_iter().chain(template).collect()
+    }
+
+    fn scale(&self, object: &Object) -> Option<Scale> {
+        Some(workload::scale_by_selector(object))
     }
 
     fn has_generation(&self) -> bool {

@@ -14,6 +14,10 @@ mod catalogue;
 mod certificates;
 mod checks;
 mod config_map;
+mod controller_revision;
+mod cron_job;
+mod custom_resource_definition;
+mod daemon_set;
 mod deployment;
 mod device;
 mod duration;
@@ -23,21 +27,28 @@ mod event;
 mod fill;
 mod flow_control;
 mod horizontal_pod_autoscaler;
+mod job;
 mod lease;
+mod limit_range;
 mod metadata;
 mod namespace;
 mod networking;
 mod node;
+mod persistent_volume;
+mod persistent_volume_claim;
 mod pod;
+mod pod_disruption_budget;
 mod pod_template;
 pub(crate) mod priority_class;
 mod rbac;
 mod read;
 mod replica_set;
+mod resource_quota;
 mod runtime_class;
 mod secret;
 mod service;
 mod service_account;
+mod stateful_set;
 mod storage;
 #[cfg(test)]
 mod testing;
@@ -48,12 +59,16 @@ mod workload;
 use jiff::Timestamp;
 use minik_api::kinds::Kind;
 use minik_api::object::Object;
+use minik_api::status::Status;
 use minik_api::{field, names};
 use serde_json::{Value, json};
 
 use crate::decode::{self, DecodeError};
+use crate::fields;
 
-pub(crate) use catalogue::{KindRules, Kinds};
+pub(crate) use catalogue::{CustomKind, Identity, KindRules, Kinds, intern};
+pub(crate) use custom_resource_definition::CLEANUP;
+pub(crate) use duration::since_or_unknown;
 pub(crate) use metadata::{validate_metadata, validate_metadata_update};
 
 /// What is wrong with a name; empty when nothing is.
@@ -66,15 +81,20 @@ pub(crate) trait Rules: Send + Sync {
         decode::object(kind, body)
     }
 
-    /// The OpenAPI schema of a kind that isn't in the table of shapes (`minik_api::schema`): `{"type": "object", "properties":
-    /// …}` without `apiVersion`, `kind` and `metadata`. Version 3, or 2, which has neither `oneOf` nor `nullable`.
-    fn schema(&self, _v3: bool) -> Option<Value> {
+    /// The OpenAPI schema of a kind that isn't in the table of shapes (`minik_api::schema`), as its definition has it: without
+    /// `apiVersion`, `kind` and `metadata`.
+    fn schema(&self) -> Option<Value> {
         None
     }
 
     /// What `metadata.name` may look like.
     fn name_rule(&self) -> NameRule {
         names::subdomain
+    }
+
+    /// Why nothing of this kind can be created now.
+    fn refuses_new(&self, _kind: &Kind) -> Option<Status> {
+        None
     }
 
     /// Sets what a client has no say in when it creates: the status, mostly.
@@ -92,13 +112,16 @@ pub(crate) trait Rules: Send + Sync {
         keep_all_but_status(new, old);
     }
 
-    /// An update through another subresource (`approval`) changes nothing but what that is for: here, nothing.
+    /// An update through another subresource of the same body (`approval`, `resize`) changes what that subresource is about.
     fn prepare_part_update(&self, _part: &str, new: &mut Object, old: &Object) {
-        new.clone_from(old);
+        keep_all(new, old);
     }
 
     /// Writes down when something became as it is, where an update leaves that to the server.
     fn stamp(&self, _new: &mut Object, _old: &Object, _now: Timestamp) {}
+
+    /// Says on an object that is to be deleted what has to happen before it goes.
+    fn prepare_delete(&self, _object: &mut Object) {}
 
     /// Fills in what the client left out. Idempotent.
     fn defaults(&self, _object: &mut Object) {}
@@ -118,14 +141,37 @@ pub(crate) trait Rules: Send + Sync {
         Vec::new()
     }
 
-    /// What is wrong with what another subresource changed.
+    /// What is wrong with `new` in the place of `old` after an update through another subresource.
     fn validate_part_update(&self, _part: &str, _new: &Object, _old: &Object) -> Vec<field::Error> {
         Vec::new()
+    }
+
+    /// What parts the fields have that can have different owners.
+    fn fields_type(&self, kind: &Kind) -> fields::Type<'_> {
+        fields::type_of(kind)
+    }
+
+    /// The fields that a write through the resource itself (`""`) or a subresource doesn't change, so that nobody comes to own
+    /// them by it.
+    fn reset_fields(&self, kind: &Kind, subresource: &str) -> fields::Set {
+        fields::reset_fields(kind, subresource)
     }
 
     /// What isn't wrong, but will hurt: sent as `Warning` headers.
     fn warnings(&self, _object: &Object) -> Vec<String> {
         Vec::new()
+    }
+
+    /// How many replicas there should be and are, and of which pods; `None` for what can't be scaled.
+    fn scale(&self, _object: &Object) -> Option<Scale> {
+        None
+    }
+
+    /// Asks for another number of replicas.
+    fn set_replicas(&self, object: &mut Object, replicas: i64) {
+        if let Some(spec) = fill::object_or_empty(&mut object.body, "spec") {
+            spec.insert("replicas".to_owned(), replicas.into());
+        }
     }
 
     /// Whether `metadata.generation` counts changes of the spec.
@@ -160,6 +206,15 @@ pub(crate) trait Rules: Send + Sync {
         self.fields().contains(&path)
     }
 
+    /// What is said to those who select on any other.
+    fn unknown_field(&self, path: &str) -> String {
+        match self.fields() {
+            // So says upstream of kinds that have no fields of their own.
+            [] => format!("{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
+            _ => format!("field label not supported: {path}"),
+        }
+    }
+
     /// The text of one of [`Rules::fields`]; empty when it is absent.
     fn field(&self, object: &Object, path: &str) -> String {
         text_at(object, path)
@@ -172,17 +227,24 @@ pub(crate) trait Rules: Send + Sync {
 
     /// The columns as a Table tells them (metav1.TableColumnDefinition).
     fn column_definitions(&self) -> Vec<Value> {
-        let definition = |column: &Column| {
-            json!({"name": column.name, "type": column.kind, "format": column.format,
-                "description": column.description, "priority": column.priority})
-        };
-        self.columns().iter().map(definition).collect()
+        self.columns().iter().map(Column::definition).collect()
     }
 
     /// One cell for each of [`Rules::columns`].
     fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         vec![object.name().into(), age(object, now).into()]
     }
+}
+
+/// What autoscaling/v1 Scale says of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scale {
+    /// There should be so many.
+    pub(crate) replicas: i64,
+    /// There are so many.
+    pub(crate) current: i64,
+    /// Their labels, as on a command line; empty when nobody knows.
+    pub(crate) selector: String,
 }
 
 /// A column of a table (metav1.TableColumnDefinition).
@@ -210,6 +272,12 @@ impl Column {
             description,
             priority: 0,
         }
+    }
+
+    /// metav1.TableColumnDefinition
+    pub(crate) fn definition(&self) -> Value {
+        json!({"name": self.name, "type": self.kind, "format": self.format, "description": self.description,
+            "priority": self.priority})
     }
 
     /// The same, holding whole numbers.
@@ -274,10 +342,22 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("networking.k8s.io", "IngressClass") => &networking::IngressClasses,
         ("networking.k8s.io", "NetworkPolicy") => &networking::NetworkPolicies,
         ("networking.k8s.io", "ServiceCIDR") => &networking::ServiceCidrs,
+        ("", "LimitRange") => &limit_range::LimitRanges,
+        ("", "PersistentVolume") => &persistent_volume::Volumes,
+        ("", "PersistentVolumeClaim") => &persistent_volume_claim::Claims,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => &custom_resource_definition::CustomResourceDefinitions,
         ("", "PodTemplate") => &pod_template::PodTemplates,
         ("", "ReplicationController") => &replica_set::ReplicationControllers,
+        ("", "ResourceQuota") => &resource_quota::Quotas,
+        ("apps", "ControllerRevision") => &controller_revision::ControllerRevisions,
+        ("apps", "DaemonSet") => &daemon_set::DaemonSets,
         ("apps", "Deployment") => &deployment::Deployments,
         ("apps", "ReplicaSet") => &replica_set::ReplicaSets,
+        ("apps", "StatefulSet") => &stateful_set::StatefulSets,
+        ("autoscaling", "HorizontalPodAutoscaler") => &horizontal_pod_autoscaler::Autoscalers,
+        ("batch", "CronJob") => &cron_job::CronJobs,
+        ("batch", "Job") => &job::Jobs,
+        ("policy", "PodDisruptionBudget") => &pod_disruption_budget::Budgets,
         ("rbac.authorization.k8s.io", "ClusterRole") => &rbac::Roles { namespaced: false },
         ("rbac.authorization.k8s.io", "ClusterRoleBinding") => &rbac::Bindings { namespaced: false },
         ("rbac.authorization.k8s.io", "Role") => &rbac::Roles { namespaced: true },
@@ -322,7 +402,7 @@ struct Plain;
 impl Rules for Plain {}
 
 /// Puts the old value of a top-level field in the place of the new one.
-fn keep(new: &mut Object, old: &Object, field: &str) {
+pub(crate) fn keep(new: &mut Object, old: &Object, field: &str) {
     match old.body.get(field) {
         Some(value) => {
             new.body.insert(field.to_owned(), value.clone());
@@ -331,6 +411,16 @@ fn keep(new: &mut Object, old: &Object, field: &str) {
             new.body.remove(field);
         }
     }
+}
+
+/// The old object, but for what the registry itself looks at.
+fn keep_all(new: &mut Object, old: &Object) {
+    new.body.clone_from(&old.body);
+    let (new, old) = (&mut new.metadata, &old.metadata);
+    new.labels.clone_from(&old.labels);
+    new.annotations.clone_from(&old.annotations);
+    new.owner_references.clone_from(&old.owner_references);
+    new.finalizers.clone_from(&old.finalizers);
 }
 
 /// All of the old object with the new status, and with the new metadata but for what belongs to the main resource.

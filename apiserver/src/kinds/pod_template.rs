@@ -58,6 +58,15 @@ impl<'a> Template<'a> {
         PodSpec::deserialize(spec).map_err(wrong)
     }
 
+    /// The names of its containers, those that come first too.
+    pub(super) fn container_names(&self) -> Vec<&'a str> {
+        let list = |name: &str| self.fields().and_then(|spec| spec.get(name)?.as_array());
+        let containers = ["containers", "initContainers"].into_iter().filter_map(list).flatten();
+        containers
+            .map(|container| container["name"].as_str().unwrap_or_default())
+            .collect()
+    }
+
     /// The labels of the nodes that its pods go to.
     pub(super) fn node_selector(&self) -> BTreeMap<String, String> {
         let labels = self.fields().and_then(|spec| spec.get("nodeSelector"));

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::fill;
 use super::pod_template::{self, CONTAINERS, IMAGES, Template};
 use super::workload::{self, count, counts};
-use super::{AGE, Column, NAME, Rules, age, checks, fields};
+use super::{AGE, Column, NAME, Rules, Scale, age, checks, fields};
 
 const COLUMNS: &[Column] = &[
     NAME,
@@ -67,6 +67,10 @@ impl Rules for ReplicaSets {
 
     fn warnings(&self, object: &Object) -> Vec<String> {
         warnings(object)
+    }
+
+    fn scale(&self, object: &Object) -> Option<Scale> {
+        Some(workload::scale_by_selector(object))
     }
 
     fn has_generation(&self) -> bool {
@@ -133,6 +137,10 @@ impl Rules for ReplicationControllers {
 
     fn warnings(&self, object: &Object) -> Vec<String> {
         warnings(object)
+    }
+
+    fn scale(&self, object: &Object) -> Option<Scale> {
+        Some(workload::scale(object, Some(&labels(object))))
     }
 
     fn has_generation(&self) -> bool {

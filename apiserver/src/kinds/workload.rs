@@ -11,6 +11,7 @@ use minik_api::selector::Labels;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::Scale;
 use super::checks::{self, not_negative};
 use super::fill::Fields;
 use super::pod_template::Template;
@@ -123,6 +124,22 @@ pub(super) fn selects_template(selector: &Labels, template: Template<'_>, path: 
             "`selector` does not match template `labels`",
         ));
     }
+}
+
+/// What can be scaled, with this selector of its pods.
+pub(super) fn scale(object: &Object, selector: Option<&Labels>) -> Scale {
+    Scale {
+        replicas: count(super::fields(object, "spec"), "replicas"),
+        current: count(super::fields(object, "status"), "replicas"),
+        selector: selector.map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+/// The same, with the selector of its spec.
+pub(super) fn scale_by_selector(object: &Object) -> Scale {
+    let selector = selector(super::fields(object, "spec"));
+    let labels = selector.and_then(|selector| Labels::from_spec(&selector).ok());
+    scale(object, labels.as_ref())
 }
 
 /// A percentage, if it is a good one.

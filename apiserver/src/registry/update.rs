@@ -5,8 +5,8 @@ use std::sync::Arc;
 use minik_api::object::Object;
 use minik_api::status::Status;
 
-use super::{Registry, Target, WriteOptions, namespaces, now, status_of};
-use crate::admission::{self, Operation};
+use super::{Registry, Target, WriteOptions, fields, namespaces, now, status_of};
+use crate::admission::{self, Attributes, Operation};
 use crate::kinds::{validate_metadata, validate_metadata_update};
 use crate::storage::{Change, Expect, Stored, WriteError};
 
@@ -19,10 +19,20 @@ pub(crate) enum Part {
     Main,
     /// `/status`: nothing but the status.
     Status,
-    /// Another subresource that shows the object and changes a part of it by the rules of its kind (approval).
+    /// Another subresource with the resource's own body (`ephemeralcontainers`, `resize`): what the kind's rules say of it.
     Named(&'static str),
     /// A subresource whose own rules have decided already (binding, finalize).
     Own,
+}
+
+impl Part {
+    fn subresource(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Named(name) => name,
+            Self::Main | Self::Own => "",
+        }
+    }
 }
 
 /// What a pure function makes of the current object.
@@ -69,7 +79,7 @@ impl Registry {
         &self,
         target: Target<'_>,
         part: Part,
-        options: WriteOptions,
+        options: WriteOptions<'_>,
         mut wanted: impl FnMut(&Object) -> Result<Object, Status>,
     ) -> Result<Arc<Stored>, Status> {
         let _turn = self.turn(target.kind).await;
@@ -84,7 +94,7 @@ impl Registry {
         &self,
         target: &Target<'_>,
         part: Part,
-        options: &WriteOptions,
+        options: &WriteOptions<'_>,
         old: &Object,
         mut new: Object,
     ) -> Result<Put, Status> {
@@ -97,8 +107,17 @@ impl Registry {
             Part::Named(part) => rules.prepare_part_update(part, &mut new, old),
             Part::Own => {}
         }
+        rules.defaults(&mut new);
+        // As upstream: nobody owns the node that a pod is bound to, so that no apply conflicts with the scheduler.
+        if part != Part::Own {
+            fields::updated(target.kind, &*rules, options, old, &mut new);
+        }
         rules.stamp(&mut new, old, now().0);
-        let attributes = self.attributes(Operation::Update, target, options);
+        let attributes = Attributes {
+            subresource: part.subresource(),
+            old: Some(old),
+            ..self.attributes(Operation::Update, target, options)
+        };
         admission::mutate(&attributes, &mut new);
         rules.defaults(&mut new);
         let mut errors = match part {
@@ -108,7 +127,7 @@ impl Registry {
         if rules.has_generation() && rules.raises_generation(&new, old) {
             new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
         }
-        if new == *old {
+        if fields::is_same(&mut new, old) {
             return Ok(Put::Keep);
         }
         errors.extend(validate_metadata(target.kind, rules.name_rule(), &new.metadata));

@@ -1,9 +1,10 @@
-//! `POST pods/NAME/binding`: the scheduler gives a pod its node, once and for all.
+//! `POST pods/NAME/binding` (and the older `POST bindings`, which names the pod in the body): the scheduler gives a pod its node, once and for all.
 
 use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
 use jiff::Timestamp;
+use minik_api::kinds;
 use minik_api::object::Object;
 use minik_api::status::Status;
 use serde_json::{Value, json};
@@ -12,14 +13,25 @@ use crate::http::{Api, Call, json, value};
 use crate::registry::{Part, Target};
 
 /// Binds the pod to the node that the body names.
-pub(super) async fn create(api: &Api, call: Call, body: Body) -> Result<Response, Status> {
+pub(crate) async fn create(api: &Api, call: Call, body: Body) -> Result<Response, Status> {
     let body = value(&call, body)
         .await?
         .ok_or_else(|| Status::bad_request("the body is empty; it has to be a Binding"))?;
     let binding: Object = serde_json::from_value(body)
         .map_err(|error| Status::bad_request(format!("the body is no Binding: {error}")))?;
     let node = binding.at("target.name").and_then(Value::as_str).unwrap_or_default();
-    let target = call.target();
+    let target = if call.path.name.is_some() {
+        call.target()
+    } else {
+        Target {
+            kind: kinds::of("", "v1", "Pod").expect("pods are in the table of kinds"),
+            namespace: call.namespace(),
+            name: binding.name(),
+        }
+    };
+    if target.name.is_empty() || target.namespace.is_empty() {
+        return Err(Status::bad_request("metadata.name: Required value: the pod to bind"));
+    }
     if !binding.name().is_empty() && binding.name() != target.name {
         return Err(Status::bad_request(
             "the name in the binding does not match the name on the URL",
@@ -93,7 +105,6 @@ fn set_scheduled(status: &mut Value, time: Timestamp) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use minik_api::kinds;
 
     fn bind(pod: Value) -> Result<Object, String> {
         let pod: Object = serde_json::from_value(pod).expect("a pod");

@@ -2,12 +2,13 @@
 //!
 //! A schema is made when something refers to it, so a document has what its paths reach and no more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minik_api::kinds::Kind;
 use minik_api::schema::{self, Definition, Field, List, Shape};
 use serde_json::{Map, Value, json};
 
+use super::custom::{self, TYPE_META};
 use super::descriptions::Descriptions;
 use super::names;
 
@@ -24,7 +25,8 @@ pub(super) enum Edition {
 pub(super) struct Schemas<'a> {
     edition: Edition,
     descriptions: &'a Descriptions<'a>,
-    made: Map<String, Value>,
+    /// Written down at once: trees of values take many times as much memory.
+    made: BTreeMap<String, String>,
     asked: BTreeSet<String>,
     waiting: Vec<&'static Definition>,
 }
@@ -34,7 +36,7 @@ impl<'a> Schemas<'a> {
         Self {
             edition,
             descriptions,
-            made: Map::new(),
+            made: BTreeMap::new(),
             asked: BTreeSet::new(),
             waiting: Vec::new(),
         }
@@ -44,28 +46,19 @@ impl<'a> Schemas<'a> {
         self.edition
     }
 
-    /// `{"$ref": …}` to the objects of a kind. `custom` is the schema of a kind that isn't in the table of shapes.
-    pub(super) fn object(&mut self, kind: &Kind, custom: impl FnOnce() -> Option<Value>) -> Value {
-        if let Some(definition) = schema::of(kind) {
-            return self.definition(definition);
+    /// `{"$ref": …}` to the objects of a kind. `definition` has the schema of one that isn't in the table of shapes.
+    pub(super) fn object(&mut self, kind: &Kind, definition: impl FnOnce() -> Option<Value>) -> Value {
+        if let Some(shape) = schema::of(kind) {
+            return self.definition(shape);
         }
         let name = names::object(kind);
         if self.asked.insert(name.clone()) {
-            let mut schema = custom().unwrap_or_else(|| json!({"type": "object"}));
-            if schema["properties"].is_object() {
-                let metadata = self.named("meta", "v1", "ObjectMeta");
-                let properties = &mut schema["properties"];
-                properties["metadata"] = json!({"allOf": [metadata], "description": "Standard object's metadata."});
-                if self.edition == Edition::V2 {
-                    properties["metadata"] = metadata_reference(properties["metadata"].take());
-                }
-                for (field, text) in TYPE_META {
-                    properties[field] = json!({"type": "string", "description": text});
-                }
-            }
+            let metadata = self.named("meta", "v1", "ObjectMeta");
+            let metadata = self.described(metadata, "Standard object's metadata.");
+            let mut schema = custom::schema(definition(), self.edition, &metadata);
             schema["x-kubernetes-group-version-kind"] =
                 json!([group_version_kind(kind.group, kind.version, kind.kind)]);
-            self.made.insert(name.clone(), schema);
+            self.made.insert(name.clone(), schema.to_string());
         }
         self.reference(&name)
     }
@@ -86,7 +79,7 @@ impl<'a> Schemas<'a> {
             let schema = json!({"type": "object", "description": format!("{list} is a list of {} objects.", kind.kind),
                 "required": ["items"], "properties": properties,
                 "x-kubernetes-group-version-kind": [group_version_kind(kind.group, kind.version, &list)]});
-            self.made.insert(name.clone(), schema);
+            self.made.insert(name.clone(), schema.to_string());
         }
         self.reference(&name)
     }
@@ -100,10 +93,10 @@ impl<'a> Schemas<'a> {
     }
 
     /// Everything that was referred to, and what that refers to.
-    pub(super) fn finish(mut self) -> Map<String, Value> {
+    pub(super) fn finish(mut self) -> BTreeMap<String, String> {
         while let Some(definition) = self.waiting.pop() {
             let schema = self.schema(definition);
-            self.made.insert(names::definition(definition), schema);
+            self.made.insert(names::definition(definition), schema.to_string());
         }
         self.made
     }
@@ -211,6 +204,9 @@ impl<'a> Schemas<'a> {
             Shape::MicroTime => self.basic("io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime"),
             Shape::Quantity => self.basic("io.k8s.apimachinery.pkg.api.resource.Quantity"),
             Shape::IntOrString => self.basic("io.k8s.apimachinery.pkg.util.intstr.IntOrString"),
+            Shape::Any if owner.name == "ManagedFieldsEntry" => {
+                self.basic("io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1")
+            }
             Shape::Any => self.basic("io.k8s.apimachinery.pkg.runtime.RawExtension"),
             Shape::Object(reference) => self.definition(reference.get()),
             Shape::List(items) => json!({"type": "array", "items": self.item(owner, items)}),
@@ -247,7 +243,7 @@ impl<'a> Schemas<'a> {
             if let Some(text) = self.descriptions.definition(name) {
                 schema["description"] = text.into();
             }
-            self.made.insert(name.to_owned(), schema);
+            self.made.insert(name.to_owned(), schema.to_string());
         }
         self.reference(name)
     }
@@ -262,21 +258,9 @@ impl<'a> Schemas<'a> {
     }
 }
 
-const TYPE_META: [(&str, &str); 2] = [
-    (
-        "apiVersion",
-        "The group and version of this representation of the object, as in `apps/v1`.",
-    ),
-    ("kind", "The kind of the object, in CamelCase. It can't be changed."),
-];
-
 /// `{"group": …, "version": …, "kind": …}`
 pub(super) fn group_version_kind(group: &str, version: &str, kind: &str) -> Value {
     json!({"group": group, "version": version, "kind": kind})
-}
-
-fn metadata_reference(wrapped: Value) -> Value {
-    wrapped["allOf"][0].clone()
 }
 
 fn zero(shape: &Shape) -> Option<Value> {
@@ -299,6 +283,7 @@ fn extend(schema: &mut Map<String, Value>, field: &Field) {
         List::Default => {}
         List::Atomic if is_list => add("list-type", "atomic".into()),
         List::Atomic => add("map-type", "atomic".into()),
+        List::Granular => add("map-type", "granular".into()),
         List::Set => add("list-type", "set".into()),
         List::Map(keys) => {
             add("list-type", "map".into());

@@ -5,7 +5,9 @@
 
 mod columns;
 pub(in crate::kinds) mod defaults;
+mod ephemeral;
 mod qos;
+mod resize;
 mod update;
 pub(in crate::kinds) mod validation;
 
@@ -19,6 +21,11 @@ use serde_json::{Value, json};
 use super::checks::section;
 use super::fill::{self, Fields};
 use super::{Column, Rules, fields, keep, keep_all_but_status, text_at};
+
+pub(super) use update::differences;
+
+/// What pods have that a kubelet runs without the API server.
+const MIRROR: &str = "kubernetes.io/config.mirror";
 
 pub(super) struct Pods;
 
@@ -42,6 +49,33 @@ impl Rules for Pods {
         if let (Some(status), Some(class)) = (fill::object(&mut new.body, "status"), class) {
             fill::absent(status, "qosClass", class);
         }
+    }
+
+    fn prepare_part_update(&self, part: &str, new: &mut Object, old: &Object) {
+        match part {
+            "ephemeralcontainers" => ephemeral::prepare(new, old),
+            "resize" => resize::prepare(new, old),
+            _ => super::keep_all(new, old),
+        }
+    }
+
+    fn validate_part_update(&self, part: &str, new: &Object, old: &Object) -> Vec<Error> {
+        let annotations = old.metadata.annotations.as_ref();
+        let is_static = annotations.is_some_and(|annotations| annotations.contains_key(MIRROR));
+        let mut errors = with_spec(new, |spec, path, errors| {
+            validation::pod_spec(spec, new.metadata.name.as_deref(), path, errors);
+            validation::pod_only(spec, path, errors);
+        });
+        match part {
+            "ephemeralcontainers" if is_static => {
+                let detail = "static pods do not support ephemeral containers";
+                errors = vec![Error::forbidden(&Path::default(), detail)];
+            }
+            "ephemeralcontainers" => ephemeral::check(new, old, &mut errors),
+            _ if is_static => errors = vec![Error::forbidden(&Path::default(), "static pods cannot be resized")],
+            _ => resize::check(new, old, &mut errors),
+        }
+        errors
     }
 
     fn defaults(&self, object: &mut Object) {

@@ -137,15 +137,18 @@ fn nothing_else(change: &Change<'_>, path: &Path, errors: &mut Vec<Error>) {
         restore(&mut munged, &old, "nodeSelector");
         restore(&mut munged, &old, "affinity");
     }
-    let mut differences = Vec::new();
-    differ(&path.to_string(), &old, &Value::Object(munged), &mut differences);
-    if !differences.is_empty() {
-        differences.truncate(CHANGES_SHOWN);
-        errors.push(Error::forbidden(
-            path,
-            format!("{MAY_CHANGE}\n{}", differences.join("\n")),
-        ));
+    let lines = differences(&path.to_string(), &old, &Value::Object(munged));
+    if !lines.is_empty() {
+        errors.push(Error::forbidden(path, format!("{MAY_CHANGE}\n{lines}")));
     }
+}
+
+/// One line for each place where two values differ, up to a number of them; empty when they are the same.
+pub(in crate::kinds) fn differences(place: &str, old: &Value, new: &Value) -> String {
+    let mut lines = Vec::new();
+    differ(place, old, new, &mut lines);
+    lines.truncate(CHANGES_SHOWN);
+    lines.join("\n")
 }
 
 fn restore(fields: &mut Fields, old: &Value, name: &str) {

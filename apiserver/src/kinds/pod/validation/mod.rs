@@ -22,7 +22,7 @@ use k8s_openapi::api::core::v1::PodSpec;
 use minik_api::field::{Error, Path};
 use minik_api::names::{label, qualified, subdomain};
 
-pub(in crate::kinds) use scheduling::{TAINT_EFFECTS, tolerations};
+pub(in crate::kinds) use scheduling::{TAINT_EFFECTS, node_selector, tolerations};
 
 use crate::kinds::checks;
 use crate::kinds::metadata::validate_labels;

@@ -1,6 +1,8 @@
 //! Where a pod may go: affinity and tolerations.
 
-use k8s_openapi::api::core::v1::{NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PodSpec};
+use k8s_openapi::api::core::v1::{
+    NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PodSpec,
+};
 use k8s_openapi::api::core::v1::{Toleration, WeightedPodAffinityTerm};
 use minik_api::field::{Error, Path};
 use minik_api::names::{label, label_value, qualified, subdomain};
@@ -73,13 +75,7 @@ pub(in crate::kinds) fn tolerations(tolerations: &[Toleration], path: &Path, err
 
 fn node_affinity(affinity: &NodeAffinity, path: &Path, errors: &mut Vec<Error>) {
     if let Some(selector) = &affinity.required_during_scheduling_ignored_during_execution {
-        let path = path.child(REQUIRED).child("nodeSelectorTerms");
-        if selector.node_selector_terms.is_empty() {
-            errors.push(Error::required(&path, "must have at least one node selector term"));
-        }
-        for (index, term) in selector.node_selector_terms.iter().enumerate() {
-            node_term(term, true, &path.index(index), errors);
-        }
+        node_selector(selector, &path.child(REQUIRED), errors);
     }
     let preferred = affinity
         .preferred_during_scheduling_ignored_during_execution
@@ -89,6 +85,17 @@ fn node_affinity(affinity: &NodeAffinity, path: &Path, errors: &mut Vec<Error>) 
         let path = path.child(PREFERRED).index(index);
         weight(term.weight, &path, errors);
         node_term(&term.preference, false, &path.child("preference"), errors);
+    }
+}
+
+/// Which nodes are meant.
+pub(in crate::kinds) fn node_selector(selector: &NodeSelector, path: &Path, errors: &mut Vec<Error>) {
+    let path = path.child("nodeSelectorTerms");
+    if selector.node_selector_terms.is_empty() {
+        errors.push(Error::required(&path, "must have at least one node selector term"));
+    }
+    for (index, term) in selector.node_selector_terms.iter().enumerate() {
+        node_term(term, true, &path.index(index), errors);
     }
 }
 
