@@ -14,7 +14,6 @@ pub mod config;
 pub mod cordon;
 pub mod cp;
 pub mod create;
-pub mod create;
 pub mod debug;
 pub mod delete;
 pub mod demo;
