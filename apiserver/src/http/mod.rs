@@ -51,11 +51,12 @@ use crate::registry::Registry;
 use crate::subresources::{self, kubelet::KubeletClient};
 
 pub(crate) use accept::{Accept, Form};
+pub(crate) use apply::{apply, document};
 pub(crate) use body::{object, value};
 pub(crate) use call::Call;
 pub(crate) use etag::{is_known, not_modified, tagged, unless_known};
 pub(crate) use get::handle as get_object;
-pub(crate) use patch::{Patch, handle as patch_object};
+pub(crate) use patch::{Patch, handle as patch_object, is_apply};
 pub(crate) use respond::{failure, json, json_bytes, object as respond_object};
 pub use server::ServeError;
 pub(crate) use server::{Server, authorities, certificates, private_key, tls_config};
