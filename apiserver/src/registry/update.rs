@@ -25,6 +25,16 @@ pub(crate) enum Part {
     Own,
 }
 
+impl Part {
+    fn subresource(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Named(name) => name,
+            Self::Main | Self::Own => "",
+        }
+    }
+}
+
 /// What a pure function makes of the current object.
 pub(crate) enum Put {
     /// Leaves it as it is.
@@ -104,6 +114,7 @@ impl Registry {
         }
         rules.stamp(&mut new, old, now().0);
         let attributes = Attributes {
+            subresource: part.subresource(),
             old: Some(old),
             ..self.attributes(Operation::Update, target, options)
         };
