@@ -31,6 +31,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         kubelet_client_key: Some(at("admin.key")),
         kubelet_certificate_authority: Some(at("ca.crt")),
         service_cidr: "10.96.0.0/16".parse()?,
+        token_auth_file: None,
+        service_account_issuer: "https://kubernetes.default.svc.cluster.local".into(),
+        service_account_signing_key_file: None,
+        api_audiences: Vec::new(),
+        root_ca_file: None,
     };
     Ok(minik_apiserver::run(config).await?)
 }

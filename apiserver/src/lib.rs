@@ -8,8 +8,11 @@
 
 mod admission;
 mod auth;
+mod cel;
+mod customs;
 mod decode;
 mod discovery;
+mod fields;
 mod http;
 mod kinds;
 pub mod patch;
@@ -29,11 +32,17 @@ use minik_api::status::Status;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::Authenticator;
+use crate::auth::authenticate::TokenFile;
+use crate::auth::rbac;
+use crate::auth::token::{self, Tokens};
 use crate::http::{Api, Server, router, tls_config};
 use crate::registry::Registry;
 use crate::storage::{OpenError, Store};
 use crate::subresources::kubelet::{KubeletClient, KubeletFiles};
 
+pub use crate::auth::authenticate::TokenFileError;
+pub use crate::auth::token::KeyError;
 pub use crate::http::ServeError;
 pub use crate::registry::{InvalidRange, ServiceRange};
 
@@ -73,6 +82,21 @@ pub struct Config {
     /// Addresses for services
     #[arg(long, default_value = "10.96.0.0/16")]
     pub service_cidr: ServiceRange,
+    /// Users and their bearer tokens, lines of token,user,uid,"groups"
+    #[arg(long)]
+    pub token_auth_file: Option<PathBuf>,
+    /// Who the tokens of service accounts say made them
+    #[arg(long, default_value = "https://kubernetes.default.svc.cluster.local")]
+    pub service_account_issuer: String,
+    /// The key that signs the tokens of service accounts, ECDSA on P-256, PEM; made in the data directory unless given
+    #[arg(long)]
+    pub service_account_signing_key_file: Option<PathBuf>,
+    /// For whom tokens may be meant that are taken here; the issuer unless given
+    #[arg(long, value_delimiter = ',')]
+    pub api_audiences: Vec<String>,
+    /// By whom pods know this server, PEM; the client CA unless given
+    #[arg(long)]
+    pub root_ca_file: Option<PathBuf>,
 }
 
 /// Why the API server doesn't serve.
@@ -90,8 +114,22 @@ pub enum Error {
     /// Certificates or addresses.
     #[error("can't serve")]
     Serve(#[from] ServeError),
+    /// The key that signs tokens.
+    #[error("can't make tokens")]
+    Key(#[from] KeyError),
+    /// The users of `--token-auth-file`.
+    #[error(transparent)]
+    TokenFile(#[from] TokenFileError),
+    /// By whom pods know this server.
+    #[error("can't read the root CA file {}", path.display())]
+    RootAuthority {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// What everything relies on can't be created.
-    #[error("can't create the initial namespaces and services")]
+    #[error("can't create the initial namespaces, services and roles")]
     Bootstrap(#[source] Status),
     /// The disk failed under the store.
     #[error("the store can't be written to any more; start the API server again")]
@@ -132,18 +170,30 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
             .zip(config.kubelet_client_key.as_ref()),
         authority: config.kubelet_certificate_authority.as_deref(),
     })?;
+    let authority = root_authority(&config)?;
+    let file = config.token_auth_file.as_deref().map(TokenFile::read).transpose()?;
     let (store, writer) =
         Store::open(&config.data_dir, registry::index).map_err(|source| open_error(&config, source))?;
+    let tokens = Arc::new(open_tokens(&config, store.clone())?);
     let registry = Registry::new(store.clone(), config.service_cidr);
-    registry
-        .create_initial_objects(config.port)
+    create_initial_objects(&registry, config.port, &authority)
         .await
         .map_err(Error::Bootstrap)?;
+    registry.serve_customs();
     let server = Server::bind(&config.bind_address, config.port, tls).await?;
-    let tending = tokio::spawn(registry.clone().tend_namespaces());
-    let snapshots = tokio::spawn(write_snapshots(store.clone(), config.data_dir.clone()));
+    let background = [
+        tokio::spawn(registry.clone().tend_namespaces(authority.clone())),
+        tokio::spawn(registry.clone().tend_customs()),
+        tokio::spawn(rbac::aggregate::tend(registry.clone())),
+        tokio::spawn(token::legacy::tend(registry.clone(), tokens.clone(), authority)),
+        tokio::spawn(write_snapshots(store.clone(), config.data_dir.clone())),
+    ];
     let api = Arc::new(Api {
         registry,
+        authenticator: Authenticator {
+            tokens,
+            file: file.unwrap_or_default(),
+        },
         kubelet,
         stop: stop.clone(),
     });
@@ -159,11 +209,35 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
         stop.cancel();
         failed
     });
-    tending.abort();
-    snapshots.abort();
+    background.iter().for_each(tokio::task::JoinHandle::abort);
     write_snapshot(store, config.data_dir).await;
     writer.join().await;
     if failed { Err(Error::StoreFailed) } else { Ok(()) }
+}
+
+async fn create_initial_objects(registry: &Registry, port: u16, authority: &str) -> Result<(), Status> {
+    registry.create_initial_objects(port).await?;
+    registry.tend_initial(authority).await?;
+    rbac::bootstrap::reconcile(registry).await
+}
+
+fn root_authority(config: &Config) -> Result<String, Error> {
+    let path = config.root_ca_file.as_ref().unwrap_or(&config.client_ca_file);
+    std::fs::read_to_string(path).map_err(|source| Error::RootAuthority {
+        path: path.clone(),
+        source,
+    })
+}
+
+fn open_tokens(config: &Config, store: Store) -> Result<Tokens, KeyError> {
+    let own = config.data_dir.join("service-account.key");
+    let key = config.service_account_signing_key_file.as_deref().unwrap_or(&own);
+    Tokens::open(
+        store,
+        key,
+        config.service_account_issuer.clone(),
+        config.api_audiences.clone(),
+    )
 }
 
 fn open_error(config: &Config, source: OpenError) -> Error {

@@ -10,7 +10,9 @@ use crate::pod::status::Host;
 use crate::pod::writer::PodApi;
 use crate::progress::Pulls;
 use crate::recorder::Recorder;
+use crate::services;
 use crate::spec::Node;
+use crate::volumes::refresh::Watches;
 
 /// Shared by all workers.
 pub(crate) struct Context {
@@ -22,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) recorder: Recorder,
     /// How far each pull is.
     pub(crate) pulls: watch::Receiver<Pulls>,
-    /// For watching what volumes show; none in tests.
-    pub(crate) client: Option<kube::Client>,
+    /// Where services are.
+    pub(crate) services: watch::Receiver<services::Known>,
+    /// Of what volumes show; none in tests.
+    pub(crate) watches: Option<Watches>,
 }

@@ -32,7 +32,9 @@ mod probes;
 mod progress;
 mod recorder;
 mod server;
+mod services;
 mod spec;
+mod tokens;
 mod volumes;
 mod words;
 
@@ -126,6 +128,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let facts = facts(&config, &*runtime).await?;
     let (recorder, records) = recorder::Recorder::new();
     let (progress, pulls) = watch::channel(progress::Pulls::new());
+    let (services, services_known) = watch::channel(None);
     let context = Arc::new(context::Context {
         node: spec_node(&config, &facts),
         host: pod::status::Host {
@@ -133,11 +136,12 @@ pub async fn run(config: Config) -> Result<(), Error> {
             runtime_name: facts.runtime_version.split("://").next().unwrap_or_default().to_owned(),
         },
         runtime: Arc::clone(&runtime),
-        lookup: Arc::new(objects::Server(client.clone())),
+        lookup: Arc::new(objects::Server::new(client.clone())),
         pods: Arc::new(pod::writer::Server(client.clone())),
         recorder: recorder.clone(),
         pulls,
-        client: Some(client.clone()),
+        services: services_known,
+        watches: Some(volumes::refresh::Watches::new(client.clone())),
     });
     let (pods, known) = pods::Pods::new(Arc::clone(&context));
     let served = server::listen(&config, Arc::clone(&context), known.clone()).await;
@@ -161,6 +165,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
         cri::events::follow(Arc::clone(&runtime), look),
         progress::follow(runtime, progress),
         garbage::collect(Arc::clone(&context), known),
+        services::follow(client.clone(), services),
         pods.run(client, looks),
     );
     Ok(())

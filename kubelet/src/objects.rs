@@ -1,10 +1,14 @@
-//! Config maps, secrets and image pull secrets: read from the API server when a container or volume needs them.
+//! Config maps, secrets, image pull secrets and tokens: asked for at the API server when a container or volume needs them.
 
-use futures::future::{BoxFuture, try_join, try_join_all};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use futures::future::{BoxFuture, try_join_all, try_join3};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::authentication::v1 as authentication;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
 use kube::Api;
+use kube::api::PostParams;
 
 use crate::spec::references::{Objects, References};
+use crate::tokens::{Token, TokenRequest, Tokens};
 
 /// A lookup that failed; one that found nothing is no failure.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -25,6 +29,8 @@ pub(crate) trait Lookup: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Option<ConfigMap>, LookupError>>;
     /// None if there is no such secret.
     fn secret<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<Secret>, LookupError>>;
+    /// A token that is fresh.
+    fn token<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<String, LookupError>>;
 }
 
 /// Fetches all at the same time.
@@ -41,15 +47,34 @@ pub(crate) async fn fetch(
         let found = lookup.secret(namespace, name).await?;
         Ok::<_, LookupError>(found.map(|object| (name.clone(), object)))
     });
-    let (config_maps, secrets) = try_join(try_join_all(config_maps), try_join_all(secrets)).await?;
+    let tokens = references.tokens.iter().map(|request| async move {
+        let token = lookup.token(request).await?;
+        Ok::<_, LookupError>((request.clone(), token))
+    });
+    let all = try_join3(try_join_all(config_maps), try_join_all(secrets), try_join_all(tokens));
+    let (config_maps, secrets, tokens) = all.await?;
     Ok(Objects {
         config_maps: config_maps.into_iter().flatten().collect(),
         secrets: secrets.into_iter().flatten().collect(),
+        tokens: tokens.into_iter().collect(),
     })
 }
 
 /// The API server.
-pub(crate) struct Server(pub(crate) kube::Client);
+pub(crate) struct Server {
+    client: kube::Client,
+    tokens: Tokens,
+}
+
+impl Server {
+    /// Asked through this client.
+    pub(crate) fn new(client: kube::Client) -> Self {
+        Self {
+            client,
+            tokens: Tokens::default(),
+        }
+    }
+}
 
 impl Lookup for Server {
     fn config_map<'a>(
@@ -57,7 +82,7 @@ impl Lookup for Server {
         namespace: &'a str,
         name: &'a str,
     ) -> BoxFuture<'a, Result<Option<ConfigMap>, LookupError>> {
-        let api: Api<ConfigMap> = Api::namespaced(self.0.clone(), namespace);
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
         Box::pin(async move {
             api.get_opt(name)
                 .await
@@ -66,8 +91,54 @@ impl Lookup for Server {
     }
 
     fn secret<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<Secret>, LookupError>> {
-        let api: Api<Secret> = Api::namespaced(self.0.clone(), namespace);
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         Box::pin(async move { api.get_opt(name).await.map_err(|error| failed("secret", name, &error)) })
+    }
+
+    fn token<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<String, LookupError>> {
+        Box::pin(async move {
+            if let Some(token) = self.tokens.fresh(request, Timestamp::now()) {
+                return Ok(token);
+            }
+            let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &request.namespace);
+            let answer = api
+                .create_token_request(&request.account, &PostParams::default(), &body(request))
+                .await;
+            let answer = answer.map_err(|error| failed("token of service account", &request.account, &error))?;
+            let status = answer.status.unwrap_or_default();
+            let text = status.token.unwrap_or_default();
+            let now = Timestamp::now();
+            // The server's clock says when it ends; an answer that makes no sense there is as good as what was asked for.
+            let asked = now.saturating_add(SignedDuration::from_secs(request.seconds));
+            let expires = status
+                .expiration_timestamp
+                .map(|time| time.0)
+                .filter(|expires| *expires > now);
+            let token = Token {
+                text: text.clone(),
+                issued: now,
+                expires: expires.or(asked.ok()).unwrap_or(now),
+            };
+            self.tokens.keep(request.clone(), token, now);
+            Ok(text)
+        })
+    }
+}
+
+fn body(request: &TokenRequest) -> authentication::TokenRequest {
+    let bound = authentication::BoundObjectReference {
+        api_version: Some("v1".into()),
+        kind: Some("Pod".into()),
+        name: Some(request.pod.clone()),
+        uid: Some(request.uid.clone()),
+    };
+    authentication::TokenRequest {
+        spec: Some(authentication::TokenRequestSpec {
+            audiences: request.audience.clone().map(|audience| vec![audience]),
+            expiration_seconds: Some(request.seconds),
+            bound_object_ref: Some(bound),
+        }),
+        ..Default::default()
     }
 }
 

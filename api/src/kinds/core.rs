@@ -155,6 +155,12 @@ pub(super) const KINDS: &[Kind] = &[
         plural: "serviceaccounts",
         singular: "serviceaccount",
         short_names: &["sa"],
+        subresources: &[Subresource {
+            name: "token",
+            kind: Some("TokenRequest"),
+            group_version: Some(("authentication.k8s.io", "v1")),
+            verbs: &["create"],
+        }],
         ..PLAIN
     },
 ];

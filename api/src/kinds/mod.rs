@@ -7,8 +7,11 @@
 //! versions of a group stand with the preferred one first; kinds by their plural.
 
 mod admissionregistration;
+mod apiextensions;
 mod apiregistration;
 mod apps;
+mod authentication;
+mod authorization;
 mod autoscaling;
 mod batch;
 mod certificates;
@@ -97,6 +100,12 @@ impl Kind {
         }
     }
 
+    /// Whether its objects are kept: reviews are only answered.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        self.verbs.contains(&"get")
+    }
+
     /// The subresource called `name`.
     #[must_use]
     pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
@@ -142,6 +151,8 @@ const GROUPS: &[&[Kind]] = &[
     core::KINDS,
     apiregistration::KINDS,
     apps::KINDS,
+    authentication::KINDS,
+    authorization::KINDS,
     events::KINDS,
     autoscaling::KINDS,
     batch::KINDS,
@@ -151,6 +162,7 @@ const GROUPS: &[&[Kind]] = &[
     rbac::KINDS,
     storage::KINDS,
     admissionregistration::KINDS,
+    apiextensions::KINDS,
     scheduling::KINDS,
     coordination::KINDS,
     node::KINDS,
@@ -192,6 +204,13 @@ const PLAIN: Kind = Kind {
     verbs: VERBS,
     subresources: &[],
     stored_in: None,
+};
+
+/// A cluster kind that is created to ask something and never stored.
+const REVIEW: Kind = Kind {
+    namespaced: false,
+    verbs: &["create"],
+    ..PLAIN
 };
 
 const STATUS: Subresource = Subresource {

@@ -5,8 +5,11 @@
 //! ```
 //! Who mutates can't refuse for another's sake and who validates can't change anything. One file per plugin.
 
+mod certificates;
 mod default_tolerations;
+mod escalation;
 mod namespace_lifecycle;
+mod node_restriction;
 mod service_account;
 mod trace;
 
@@ -15,6 +18,7 @@ use minik_api::object::Object;
 use minik_api::status::Status;
 use minik_api::trace::Traceparent;
 
+use crate::auth::{Authorizer, User};
 use crate::storage::Store;
 
 /// What is being done.
@@ -38,6 +42,12 @@ pub(crate) struct Attributes<'a> {
     pub(crate) namespace: &'a str,
     /// To which object.
     pub(crate) name: &'a str,
+    /// What is stored, when it is changed.
+    pub(crate) old: Option<&'a Object>,
+    /// By whom.
+    pub(crate) user: &'a User,
+    /// Who decides who may what.
+    pub(crate) authorizer: &'a Authorizer,
     /// What else is stored.
     pub(crate) store: &'a Store,
     /// The request's place in its trace.
@@ -55,13 +65,17 @@ trait Validate: Send + Sync {
 }
 
 const MUTATING: &[&dyn Mutate] = &[
+    &certificates::Certificates,
     &service_account::ServiceAccount,
     &default_tolerations::DefaultTolerations,
     &trace::Trace,
 ];
 const VALIDATING: &[&dyn Validate] = &[
+    &certificates::Certificates,
     &namespace_lifecycle::NamespaceLifecycle,
     &service_account::ServiceAccount,
+    &node_restriction::NodeRestriction,
+    &escalation::Escalation,
 ];
 
 /// Lets every plugin change the object.

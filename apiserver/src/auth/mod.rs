@@ -1,23 +1,20 @@
 //! Who is asking, and whether they may.
+//!
+//! ```text
+//! request -> authenticate/   client certificate, bearer token (file, service account), impersonation    -> User
+//!         -> authorize/      system:masters, the node's own part, roles and their bindings (rbac/)      -> yes, or 403
+//! token/     the tokens of service accounts: made, read, checked against what they are bound to; oidc.rs tells others how
+//! reviews/   the kinds that only ask: TokenReview, SubjectAccessReview and the like
+//! ```
 
-mod authenticate;
-mod authorize;
+pub(crate) mod authenticate;
+pub(crate) mod authorize;
+pub(crate) mod oidc;
+pub(crate) mod rbac;
+pub(crate) mod reviews;
+pub(crate) mod token;
+mod user;
 
-pub(crate) use authenticate::user_of;
-pub(crate) use authorize::{Request, authorize};
-
-/// Who is asking.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct User {
-    /// `minik-admin`, `system:node:n1`.
-    pub(crate) name: String,
-    /// `system:masters`, `system:nodes`.
-    pub(crate) groups: Vec<String>,
-}
-
-impl User {
-    /// Whether they are in this group.
-    pub(crate) fn is_in(&self, group: &str) -> bool {
-        self.groups.iter().any(|name| name == group)
-    }
-}
+pub(crate) use authenticate::{Authenticator, user_of};
+pub(crate) use authorize::{Asked, Authorizer, Resource};
+pub(crate) use user::{User, groups};

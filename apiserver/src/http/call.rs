@@ -1,5 +1,7 @@
 //! A call: a request to a path of the table of kinds, taken apart once.
 
+use std::sync::Arc;
+
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use minik_api::path::ResourcePath;
@@ -8,10 +10,11 @@ use minik_api::trace::{self, Traceparent};
 use percent_encoding::percent_decode_str;
 
 use super::accept::Accept;
+use super::field_manager;
 use super::params::Params;
-use crate::auth::{self, User};
+use crate::auth::{Asked, Authorizer, Resource, User};
 use crate::kinds::{KindRules, Kinds};
-use crate::registry::{Target, WriteOptions};
+use crate::registry::{FieldManager, Target, WriteOptions};
 
 /// A request to a resource.
 pub(crate) struct Call {
@@ -25,8 +28,10 @@ pub(crate) struct Call {
     pub(crate) params: Params,
     /// As what the answer is wanted.
     pub(crate) accept: Accept,
+    /// Which program, as `managedFields` will say.
+    manager: String,
     /// Who.
-    pub(crate) user: User,
+    pub(crate) user: Arc<User>,
     /// Its place in a trace, that of the header or a new one.
     pub(crate) traceparent: Traceparent,
     /// The rest of the request, but for its body.
@@ -36,28 +41,37 @@ pub(crate) struct Call {
 impl Call {
     /// Takes a request apart.
     pub(super) fn new(parts: Parts, kinds: &Kinds) -> Result<Self, Status> {
-        let path = percent_decode_str(parts.uri.path()).decode_utf8();
-        let path = path
-            .ok()
-            .and_then(|path| {
-                ResourcePath::parse_with(&path, &|group, version, plural| kinds.at(group, version, plural))
-            })
-            .ok_or_else(Status::no_such_path)?;
+        let decoded = percent_decode_str(parts.uri.path()).decode_utf8();
+        let decoded = decoded.map_err(|_| Status::no_such_path())?;
+        let watched = without_watch(&decoded);
+        let text = watched.as_deref().unwrap_or(&decoded);
+        let find = |group: &str, version: &str, plural: &str| kinds.at(group, version, plural);
+        let mut path = ResourcePath::parse_with(text, &find).ok_or_else(Status::no_such_path)?;
+        let mut params = match path.subresource.as_deref() {
+            // The query is for whom the request is passed on to.
+            Some("proxy") => Params::default(),
+            _ => Params::parse(&parts.uri)?,
+        };
+        if watched.is_some() {
+            params.watch = true;
+            if let Some(name) = path.name.take() {
+                params.fields = params.fields.and("metadata.name", &name);
+            }
+        }
+        let rules = kinds.rules(path.kind);
+        params.fields = params.fields.renamed(|field| rules.stored_field(field));
         let user = parts
             .extensions
-            .get::<User>()
+            .get::<Arc<User>>()
             .cloned()
             .ok_or_else(Status::unauthorized)?;
         Ok(Self {
             method: parts.method.clone(),
-            rules: kinds.rules(path.kind),
-            params: match path.subresource.as_deref() {
-                // The query is for whom the request is passed on to.
-                Some("proxy") => Params::default(),
-                _ => Params::parse(&parts.uri)?,
-            },
+            rules,
             path,
-            accept: Accept::of(&parts.headers),
+            manager: field_manager::of(&params, &parts)?,
+            params,
+            accept: Accept::of_request(&parts),
             user,
             traceparent: traceparent(&parts.headers),
             parts,
@@ -93,16 +107,39 @@ impl Call {
     }
 
     /// Whether the user may do this.
-    pub(super) fn authorize(&self) -> Result<(), Status> {
-        auth::authorize(
+    pub(super) fn authorize(&self, authorizer: &Authorizer) -> Result<(), Status> {
+        self.authorize_as(self.verb(), authorizer)
+    }
+
+    /// Whether the user may also do that, as part of the call: who applies what isn't there creates.
+    pub(super) fn authorize_as(&self, verb: &str, authorizer: &Authorizer) -> Result<(), Status> {
+        let kind = self.path.kind;
+        let fields = (!self.params.fields.is_empty()).then_some(&self.params.fields);
+        // A list or watch that is narrowed to one name is allowed as a look at that object.
+        let selected = || {
+            fields?
+                .requirements()
+                .iter()
+                .find(|one| one.path == "metadata.name" && one.equal)
+        };
+        let name = self.path.name.as_deref().or_else(|| Some(selected()?.value.as_str()));
+        let namespace = match (&self.path.namespace, &self.path.name) {
+            (Some(namespace), _) => namespace,
+            // As upstream: a namespace is within itself, so that those who may read all of it may read it.
+            (None, Some(name)) if kind.group.is_empty() && kind.kind == "Namespace" => name,
+            (None, _) => "",
+        };
+        authorizer.authorize(
             &self.user,
-            &auth::Request {
-                verb: self.verb(),
-                kind: self.path.kind,
-                subresource: self.path.subresource.as_deref(),
-                namespace: self.path.namespace.as_deref(),
-                name: self.path.name.as_deref(),
-            },
+            &Asked::Resource(Resource {
+                verb,
+                group: kind.group,
+                resource: kind.plural,
+                subresource: self.path.subresource.as_deref().unwrap_or_default(),
+                namespace,
+                name: name.unwrap_or_default(),
+                fields,
+            }),
         )
     }
 
@@ -120,13 +157,34 @@ impl Call {
         }
     }
 
+    /// Who owns what this call writes.
+    pub(crate) fn field_manager(&self) -> FieldManager<'_> {
+        FieldManager {
+            name: &self.manager,
+            subresource: self.path.subresource.as_deref().unwrap_or_default(),
+        }
+    }
+
     /// What the registry has to know of the request.
-    pub(crate) fn write_options(&self) -> WriteOptions {
+    pub(crate) fn write_options(&self) -> WriteOptions<'_> {
         WriteOptions {
+            user: &self.user,
+            manager: Some(self.field_manager()),
             dry_run: self.params.dry_run,
             traceparent: self.traceparent,
         }
     }
+}
+
+/// The old way to ask for a watch, `/api/v1/watch/namespaces/default/pods/nginx`: the path without that word.
+fn without_watch(path: &str) -> Option<String> {
+    let depth = if path.starts_with("/api/") { 3 } else { 4 };
+    let mut segments: Vec<&str> = path.split('/').collect();
+    let is_watch = segments.get(depth) == Some(&"watch") && segments.len() > depth + 1;
+    is_watch.then(|| {
+        segments.remove(depth);
+        segments.join("/")
+    })
 }
 
 fn traceparent(headers: &HeaderMap) -> Traceparent {
@@ -134,4 +192,25 @@ fn traceparent(headers: &HeaderMap) -> Traceparent {
         .get(trace::HEADER)
         .and_then(|value| value.to_str().ok()?.parse().ok());
     given.map_or_else(Traceparent::new, Traceparent::child)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_way_to_watch_is_understood() {
+        for (path, without) in [
+            ("/api/v1/watch/pods", Some("/api/v1/pods")),
+            (
+                "/apis/apps/v1/watch/namespaces/a/deployments/b",
+                Some("/apis/apps/v1/namespaces/a/deployments/b"),
+            ),
+            ("/api/v1/watch", None),
+            ("/api/v1/namespaces/watch", None),
+            ("/apis/watch/v1/things", None),
+        ] {
+            assert_eq!(without_watch(path).as_deref(), without, "{path}");
+        }
+    }
 }

@@ -5,23 +5,27 @@
 //!   mod.rs    fixed paths, or a path of the table of kinds
 //!   call.rs   verb, kind, namespace, name, options   may they?
 //!   get.rs list.rs watch.rs create.rs update.rs patch.rs delete.rs     one file a verb, generic over kinds
-//!   body.rs   what comes in    accept.rs, respond.rs  what goes out and as what
+//!   body.rs   what comes in    accept.rs, shape.rs, respond.rs  what goes out and as what
 //! ```
 //! Resource paths are looked up in the table of kinds for each request instead of being routes: kinds that appear while the
 //! server runs need no other router.
 
 mod accept;
+mod apply;
 mod body;
 mod call;
 mod create;
 mod delete;
 mod etag;
+mod field_manager;
 mod get;
 mod list;
 mod params;
 mod patch;
+mod pretty;
 mod respond;
 mod server;
+mod shape;
 mod update;
 mod watch;
 
@@ -31,16 +35,16 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::FutureExt;
-use http::Method;
+use http::{HeaderMap, Method};
 use minik_api::status::Status;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::auth::User;
+use crate::auth::{Asked, Authenticator, User, authenticate::impersonated, oidc, reviews};
 use crate::discovery;
 use crate::registry::Registry;
 use crate::subresources::{self, kubelet::KubeletClient};
@@ -60,6 +64,8 @@ pub(crate) use update::handle as update_object;
 pub(crate) struct Api {
     /// The objects.
     pub(crate) registry: Registry,
+    /// Who vouches for users.
+    pub(crate) authenticator: Authenticator,
     /// The way to nodes.
     pub(crate) kubelet: KubeletClient,
     /// Cancelled when the server stops: watches end then.
@@ -74,7 +80,12 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/readyz", get(ready))
         .route("/version", get(discovery::version))
         .route("/version/", get(discovery::version));
-    let closed = discovery::routes().fallback(resource).layer(from_fn(authenticated));
+    let paths = discovery::routes()
+        .merge(oidc::routes())
+        .route_layer(from_fn_with_state(api.clone(), allowed));
+    let closed = paths
+        .fallback(resource)
+        .layer(from_fn_with_state(api.clone(), authenticated));
     open.merge(closed)
         .layer(from_fn_with_state(api.clone(), answered))
         .with_state(api)
@@ -92,11 +103,37 @@ async fn ready(State(api): State<Arc<Api>>) -> Response {
 }
 
 /// Nobody without credentials goes on from here.
-async fn authenticated(request: Request, next: Next) -> Response {
-    if request.extensions().get::<User>().is_none() {
-        return failure(&Status::unauthorized());
+async fn authenticated(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    let certificate = request.extensions().get::<Arc<User>>();
+    match user(&api, request.headers(), certificate) {
+        Ok(user) => {
+            request.extensions_mut().insert(user);
+            next.run(request).await
+        }
+        Err(status) => failure(&status),
     }
-    next.run(request).await
+}
+
+/// As whom a request is to be answered.
+fn user(api: &Api, headers: &HeaderMap, certificate: Option<&Arc<User>>) -> Result<Arc<User>, Status> {
+    let user = api.authenticator.authenticate(headers, certificate)?;
+    let other = impersonated(headers, &user, api.registry.authorizer())?;
+    Ok(other.unwrap_or(user))
+}
+
+/// Paths that are no resources are allowed one by one.
+async fn allowed(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    match path_allowed(&api, request.method(), request.uri().path(), request.extensions().get()) {
+        Ok(()) => next.run(request).await,
+        Err(status) => failure(&status),
+    }
+}
+
+fn path_allowed(api: &Api, method: &Method, path: &str, user: Option<&Arc<User>>) -> Result<(), Status> {
+    let user = user.ok_or_else(Status::unauthorized)?;
+    let verb = method.as_str().to_ascii_lowercase();
+    let asked = Asked::Path { verb: &verb, path };
+    api.registry.authorizer().authorize(user, &asked)
 }
 
 /// A bug in one handler answers one request with 500.
@@ -116,18 +153,25 @@ async fn answered(State(_): State<Arc<Api>>, request: Request, next: Next) -> Re
 /// Any path that isn't fixed: one of a kind, or none.
 async fn resource(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let (method, path, user) = (
+        parts.method.clone(),
+        parts.uri.path().to_owned(),
+        parts.extensions.get().cloned(),
+    );
     let outcome = match Call::new(parts, api.registry.kinds()) {
         Ok(call) => {
             let span = call.span();
             dispatch(&api, call, body).instrument(span).await
         }
+        // Who may not look there isn't told that nothing is there.
+        Err(status) if status.code == 404 => path_allowed(&api, &method, &path, user.as_ref()).and(Err(status)),
         Err(status) => Err(status),
     };
     outcome.unwrap_or_else(|status| failure(&status))
 }
 
 async fn dispatch(api: &Arc<Api>, call: Call, body: Body) -> Result<Response, Status> {
-    call.authorize()?;
+    call.authorize(api.registry.authorizer())?;
     if let Some(subresource) = call.path.subresource.clone() {
         return subresources::handle(api, call, body, &subresource).await;
     }
@@ -135,15 +179,17 @@ async fn dispatch(api: &Arc<Api>, call: Call, body: Body) -> Result<Response, St
         return Err(Status::method_not_allowed(call.method.as_str(), call.path.kind.plural));
     }
     match (&call.method, call.path.name.is_some()) {
-        (&Method::GET | &Method::HEAD, true) => get::handle(api, &call),
-        (&Method::GET | &Method::HEAD, false) if call.params.watch => watch::handle(api, &call),
-        (&Method::GET | &Method::HEAD, false) => list::handle(api, &call),
+        (&Method::GET, true) => get::handle(api, &call),
+        (&Method::GET, false) if call.params.watch => watch::handle(api, call),
+        (&Method::GET, false) => list::handle(api, &call),
+        (&Method::POST, false) if !call.path.kind.is_stored() => reviews::create(api, call, body).await,
         (&Method::POST, false) if call.path.kind.kind == "Binding" => subresources::bind(api, call, body).await,
         (&Method::POST, false) => create::handle(api, call, body).await,
         (&Method::PUT, true) => update::handle(api, call, body, crate::registry::Part::Main).await,
         (&Method::PATCH, true) => patch::handle(api, call, body, crate::registry::Part::Main).await,
         (&Method::DELETE, true) => delete::one(api, call, body).await,
         (&Method::DELETE, false) => delete::collection(api, call, body).await,
-        (method, _) => Err(Status::method_not_allowed(method.as_str(), call.path.kind.plural)),
+        // As upstream, which has no route for HEAD and OPTIONS.
+        _ => Err(Status::no_such_method()),
     }
 }

@@ -134,7 +134,7 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, router: Router, stop: C
         Err(_) => return tracing::debug!("TLS handshake took too long"),
     };
     let certificates = stream.get_ref().1.peer_certificates();
-    let user: Option<User> = certificates.and_then(|chain| user_of(chain.first()?));
+    let user: Option<Arc<User>> = certificates.and_then(|chain| user_of(chain.first()?)).map(Arc::new);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(Body::new);
         if let Some(user) = &user {

@@ -50,7 +50,7 @@ impl Registry {
         &self,
         target: Target<'_>,
         asked: &DeleteOptions,
-        options: WriteOptions,
+        options: WriteOptions<'_>,
     ) -> Result<Deleted, Status> {
         let attributes = self.attributes(Operation::Delete, &target, &options);
         admission::validate(&attributes, None)?;
@@ -76,7 +76,7 @@ impl Registry {
         kind: &'static Kind,
         selection: &Selection,
         asked: &DeleteOptions,
-        options: WriteOptions,
+        options: WriteOptions<'_>,
     ) -> Result<Vec<Arc<Stored>>, Status> {
         let mut deleted = Vec::new();
         for stored in self.selected(kind, selection) {
@@ -138,6 +138,7 @@ fn marked(kind: &Kind, rules: &dyn Rules, old: &Object, asked: Option<i64>, now:
             metadata.generation = metadata.generation.map(|generation| generation + 1);
         }
         namespaces::mark_terminating(kind, &mut new);
+        rules.prepare_delete(&mut new);
     }
     if is_done(&new) {
         Put::Remove(new)

@@ -4,8 +4,10 @@
 //! [`crate::admission`], and [`crate::storage`] keeps the result. Every failure is a `Status`.
 
 mod addresses;
+mod apply;
 mod create;
 mod delete;
+mod fields;
 mod initial;
 mod list;
 pub(crate) mod namespaces;
@@ -23,14 +25,16 @@ use minik_api::trace::Traceparent;
 use tokio::sync::MutexGuard;
 
 use crate::admission::{Attributes, Operation};
+use crate::auth::{Authorizer, User};
 use crate::kinds::{Kinds, rules};
 use crate::storage::{Key, Store, Stored, WriteError, chain};
 
 use addresses::Addresses;
 
 pub use addresses::{InvalidRange, ServiceRange};
+pub(crate) use create::generated;
 pub(crate) use delete::{DeleteOptions, Deleted};
-pub(crate) use list::{List, ListOptions, Match, Selection};
+pub(crate) use list::{List, ListOptions, Match, Selection, too_large};
 pub(crate) use update::{Part, Put};
 
 /// The registry; cloning it shares the store.
@@ -39,15 +43,44 @@ pub(crate) struct Registry {
     store: Store,
     kinds: Arc<Kinds>,
     addresses: Arc<Addresses>,
+    authorizer: Arc<Authorizer>,
 }
 
 /// What the order of a write has to know of the request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct WriteOptions {
+pub(crate) struct WriteOptions<'a> {
+    /// Who writes.
+    pub(crate) user: &'a Arc<User>,
+    /// Who will own the fields that change; `None`: what the object says already stays.
+    pub(crate) manager: Option<FieldManager<'a>>,
     /// Do everything but store.
     pub(crate) dry_run: bool,
     /// The request's place in its trace.
     pub(crate) traceparent: Traceparent,
+}
+
+/// Which program writes, as `managedFields` will say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FieldManager<'a> {
+    /// What the request gives, or the client's program.
+    pub(crate) name: &'a str,
+    /// Through which subresource; empty for the resource itself.
+    pub(crate) subresource: &'a str,
+}
+
+impl WriteOptions<'static> {
+    /// Of the server's own writes, which begin a trace of their own.
+    pub(crate) fn own() -> Self {
+        Self {
+            user: User::server(),
+            manager: Some(FieldManager {
+                name: "minik-apiserver",
+                subresource: "",
+            }),
+            dry_run: false,
+            traceparent: Traceparent::new(),
+        }
+    }
 }
 
 /// Which object of which kind.
@@ -78,13 +111,17 @@ impl Target<'_> {
 impl Registry {
     /// On this store, with these addresses for services.
     pub(crate) fn new(store: Store, services: ServiceRange) -> Self {
-        let addresses = Arc::new(Addresses::new(services));
-        let kinds = Arc::default();
         Self {
+            authorizer: Arc::new(Authorizer::new(store.clone())),
+            addresses: Arc::new(Addresses::new(services)),
+            kinds: Arc::default(),
             store,
-            kinds,
-            addresses,
         }
+    }
+
+    /// Who decides who may what.
+    pub(crate) fn authorizer(&self) -> &Authorizer {
+        &self.authorizer
     }
 
     /// Every kind that is served, and its rules.
@@ -120,13 +157,21 @@ impl Registry {
         self.addresses.assign(object, others)
     }
 
-    fn attributes<'a>(&'a self, operation: Operation, target: &Target<'a>, options: &WriteOptions) -> Attributes<'a> {
+    fn attributes<'a>(
+        &'a self,
+        operation: Operation,
+        target: &Target<'a>,
+        options: &WriteOptions<'a>,
+    ) -> Attributes<'a> {
         Attributes {
             operation,
             kind: target.kind,
             namespace: target.namespace,
             name: target.name,
+            old: None,
+            user: options.user,
             store: &self.store,
+            authorizer: &self.authorizer,
             traceparent: options.traceparent,
         }
     }
@@ -175,7 +220,7 @@ fn status_of(error: &WriteError) -> Status {
 }
 
 /// Timestamps of the API have whole seconds.
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     let now = Timestamp::now();
     Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
 }

@@ -6,11 +6,13 @@
 use minik_api::kinds::{self, Kind};
 use minik_api::object::Object;
 use minik_api::status::Status;
-use minik_api::trace::Traceparent;
 use serde_json::{Value, json};
 
 use super::{DeleteOptions, Part, Registry, Selection, Target, WriteOptions, resource};
 
+/// The config map of each namespace that holds the authority's certificate (upstream's root-ca-cert-publisher).
+const ROOT_CERTIFICATE: &str = "kube-root-ca.crt";
+const DESCRIPTION: &str = "kubernetes.io/description";
 /// Never deleted.
 pub(crate) const IMMORTAL: [&str; 3] = ["default", "kube-public", "kube-system"];
 
@@ -34,11 +36,19 @@ pub(super) fn mark_terminating(kind: &Kind, object: &mut Object) {
 }
 
 impl Registry {
-    /// Keeps namespaces in order until the store stops: each has its default service account, and one that is deleted is
-    /// emptied and then let go.
-    pub(crate) async fn tend_namespaces(self) {
+    /// Brings every namespace in order once: who comes after the start finds them so.
+    pub(crate) async fn tend_initial(&self, authority: &str) -> Result<(), Status> {
+        let namespaces = self.selected(kind(), &Selection::default());
+        let namespaces: Vec<Object> = namespaces.iter().map(|stored| stored.object()).collect();
+        let tended = namespaces.iter().map(|namespace| self.tend(namespace, authority));
+        futures::future::try_join_all(tended).await.map(drop)
+    }
+
+    /// Keeps namespaces in order until the store stops: each has its default service account and the certificate by which its
+    /// pods know this server, and one that is deleted is emptied and then let go.
+    pub(crate) async fn tend_namespaces(self, authority: String) {
         let watched = |kind: &Kind| self.store.subscribe(&resource(kind));
-        let mut own = [watched(kind()), watched(service_accounts())];
+        let mut own = [kind(), service_accounts(), config_maps()].map(watched);
         let mut kinds = self.kinds.subscribe();
         loop {
             kinds.mark_seen();
@@ -49,7 +59,7 @@ impl Registry {
             for stored in self.selected(kind(), &Selection::default()) {
                 let namespace = stored.object();
                 terminating |= namespace.metadata.deletion_timestamp.is_some();
-                if let Err(status) = self.tend(&namespace).await {
+                if let Err(status) = self.tend(&namespace, &authority).await {
                     let name = namespace.name();
                     tracing::warn!(name, %status, "the namespace can't be tended; trying again at the next change");
                 }
@@ -67,13 +77,13 @@ impl Registry {
         }
     }
 
-    async fn tend(&self, namespace: &Object) -> Result<(), Status> {
+    async fn tend(&self, namespace: &Object, authority: &str) -> Result<(), Status> {
         let name = namespace.name();
         if namespace.metadata.deletion_timestamp.is_none() {
             let accounts = kinds::of("", "v1", "ServiceAccount").expect("service accounts are in the table of kinds");
-            return self
-                .ensure(accounts, name, &json!({"metadata": {"name": "default"}}))
-                .await;
+            self.ensure(accounts, name, &json!({"metadata": {"name": "default"}}))
+                .await?;
+            return self.publish(name, authority).await;
         }
         let selection = Selection {
             namespace: name.to_owned(),
@@ -90,7 +100,9 @@ impl Registry {
                         namespace: name,
                         name: object.name(),
                     };
-                    let deleted = self.delete(target, &DeleteOptions::default(), own()).await;
+                    let deleted = self
+                        .delete(target, &DeleteOptions::default(), WriteOptions::own())
+                        .await;
                     left += usize::from(!deleted.is_ok_and(|deleted| deleted.gone));
                 } else {
                     left += 1;
@@ -103,6 +115,34 @@ impl Registry {
         Ok(())
     }
 
+    /// Puts the authority's certificate where pods find it.
+    async fn publish(&self, namespace: &str, authority: &str) -> Result<(), Status> {
+        let target = Target {
+            kind: config_maps(),
+            namespace,
+            name: ROOT_CERTIFICATE,
+        };
+        let data = json!({"ca.crt": authority});
+        let Ok(stored) = self.get(target) else {
+            let annotations =
+                json!({DESCRIPTION: "The certificate of the authority by which pods know the API server."});
+            let object = json!({"metadata": {"name": ROOT_CERTIFICATE, "annotations": annotations}, "data": data});
+            return self.ensure(config_maps(), namespace, &object).await;
+        };
+        if stored.object().at("data") == Some(&data) {
+            return Ok(());
+        }
+        let update = self.update(target, Part::Main, WriteOptions::own(), |old| {
+            let mut new = old.clone();
+            new.body.insert("data".into(), data.clone());
+            Ok(new)
+        });
+        match update.await {
+            Err(status) if status.code != 404 => Err(status),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes our finalizer away; without another one the namespace is gone with that.
     async fn finalize(&self, name: &str) -> Result<(), Status> {
         let target = Target {
@@ -110,7 +150,7 @@ impl Registry {
             namespace: "",
             name,
         };
-        let updated = self.update(target, Part::Own, own(), |old| {
+        let updated = self.update(target, Part::Own, WriteOptions::own(), |old| {
             let mut new = old.clone();
             if let Some(Value::Array(finalizers)) = new.body.get_mut("spec").and_then(|spec| spec.get_mut("finalizers"))
             {
@@ -139,7 +179,7 @@ impl Registry {
         if self.get(target).is_ok() {
             return Ok(());
         }
-        match self.create(kind, namespace, object, own()).await {
+        match self.create(kind, namespace, object, WriteOptions::own()).await {
             // Somebody else was quicker, or the namespace is gone again.
             Err(status) if !["AlreadyExists", "NotFound"].contains(&status.reason.as_str()) => Err(status),
             _ => Ok(()),
@@ -147,14 +187,10 @@ impl Registry {
     }
 }
 
-fn service_accounts() -> &'static Kind {
-    kinds::of("", "v1", "ServiceAccount").expect("service accounts are in the table of kinds")
+fn config_maps() -> &'static Kind {
+    kinds::of("", "v1", "ConfigMap").expect("config maps are in the table of kinds")
 }
 
-/// The server's own writes begin a trace of their own.
-fn own() -> WriteOptions {
-    WriteOptions {
-        dry_run: false,
-        traceparent: Traceparent::new(),
-    }
+fn service_accounts() -> &'static Kind {
+    kinds::of("", "v1", "ServiceAccount").expect("service accounts are in the table of kinds")
 }

@@ -130,7 +130,13 @@ impl Memory {
         let mut snapshot = self.snapshot(resource);
         let state = self.read();
         let Some(table) = state.tables.get(resource) else {
-            return Ok(Snapshot { revision, ..snapshot });
+            return match revision < state.loaded {
+                true => Err(Expired {
+                    asked: revision,
+                    oldest: state.loaded,
+                }),
+                false => Ok(Snapshot { revision, ..snapshot }),
+            };
         };
         snapshot.objects = table.objects.clone();
         for event in table.history.after(revision)?.rev() {

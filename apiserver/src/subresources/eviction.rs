@@ -73,7 +73,7 @@ fn is_unimportant(pod: &Object) -> bool {
 }
 
 /// Takes the pod out of its budget, or tells why that can't be.
-async fn disrupt(api: &Api, pod: &Object, options: WriteOptions) -> Result<(), Status> {
+async fn disrupt(api: &Api, pod: &Object, options: WriteOptions<'_>) -> Result<(), Status> {
     let kind = kinds::of("policy", "v1", "PodDisruptionBudget").expect("budgets are in the table of kinds");
     let budgets = budgets(api, kind, pod);
     let [budget] = budgets.as_slice() else {

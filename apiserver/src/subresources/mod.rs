@@ -8,6 +8,7 @@ mod log;
 mod proxy;
 mod scale;
 mod streams;
+mod token;
 
 use std::sync::Arc;
 
@@ -47,6 +48,7 @@ pub(crate) async fn handle(api: &Arc<Api>, call: Call, body: Body, name: &str) -
         "scale" => scale::handle(api, call, body).await,
         "log" => log::get(api, &call).await,
         "proxy" => proxy::open(api, call, body).await,
+        "token" => token::create(api, call, body).await,
         "exec" | "attach" | "portforward" => streams::open(api, call, name).await,
         _ => Err(Status::no_such_path()),
     }

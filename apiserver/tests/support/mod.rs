@@ -28,6 +28,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// A running server.
 pub struct Server {
@@ -87,6 +88,11 @@ impl Server {
             kubelet_client_key: Some(at("admin.key")),
             kubelet_certificate_authority: Some(at("ca.crt")),
             service_cidr: "10.96.0.0/16".parse().unwrap(),
+            token_auth_file: None,
+            service_account_issuer: "https://kubernetes.default.svc.cluster.local".into(),
+            service_account_signing_key_file: None,
+            api_audiences: Vec::new(),
+            root_ca_file: None,
         };
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();
@@ -219,12 +225,36 @@ impl Client {
 
     /// Begins a watch.
     pub async fn watch(&mut self, path: &str) -> Watch {
-        let answer = self.open("GET", path, &[], "").await;
+        self.watch_as(path, "application/json").await
+    }
+
+    /// Begins a watch that sends objects in a form of their own.
+    pub async fn watch_as(&mut self, path: &str, accept: &str) -> Watch {
+        let answer = self.open("GET", path, &[("accept", accept)], "").await;
         assert_eq!(answer.status(), StatusCode::OK);
         Watch {
             body: answer.into_body(),
             rest: Vec::new(),
         }
+    }
+}
+
+/// A watch over WebSocket.
+pub type Socket = tokio_tungstenite::WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
+
+impl Client {
+    /// Begins a watch over WebSocket.
+    pub async fn watch_socket(&mut self, path: &str) -> Socket {
+        let headers = [
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let mut answer = self.open("GET", path, &headers, "").await;
+        assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
+        let upgraded = hyper::upgrade::on(&mut answer).await.unwrap();
+        Socket::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await
     }
 }
 

@@ -45,10 +45,19 @@ pub(crate) async fn start(context: &Context, pod: &Pod, wanted: Start<'_>) -> Re
     let references = references::of_environment(container);
     let objects = objects::fetch(&*context.lookup, &pod.namespace, &references).await;
     let objects = objects.map_err(|error| warn(config_error(error.to_string())))?;
+    // Known a moment after the kubelet has begun; a container that began before would never find them.
+    let mut services = context.services.clone();
+    let services = services
+        .wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|known| known.clone());
+    let services = services.unwrap_or_default();
     let environment = env::environment(&env::Sources {
         pod,
         container,
         objects: &objects,
+        services: &services,
         pod_ips: wanted.pod_ips,
         node: &context.node,
     });

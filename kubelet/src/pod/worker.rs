@@ -29,7 +29,6 @@ use crate::cri::observe::observe;
 use crate::probes::{Prober, Verdict};
 use crate::recorder::Severity;
 use crate::spec::references;
-use crate::volumes::refresh;
 use crate::words;
 
 mod probing;
@@ -86,9 +85,9 @@ impl Worker {
             uid: pod.uid.clone(),
         };
         let references = references::of_volumes(&pod);
-        let refresh = match &context.client {
-            Some(client) if !references.is_empty() => {
-                refresh::watch(client, &pod.namespace, &references, &own, || Message::VolumesChanged)
+        let refresh = match &context.watches {
+            Some(watches) if !references.is_empty() => {
+                watches.follow(&pod.namespace, &references, &own, || Message::VolumesChanged)
             }
             _ => JoinSet::new(),
         };

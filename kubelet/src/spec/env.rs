@@ -1,10 +1,11 @@
-//! A container's environment: `envFrom`, then `env` in order, each able to refer to those before it.
+//! A container's environment: where services are, `envFrom`, then `env` in order, each able to refer to those before it.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, EnvVarSource};
 
 use super::references::Objects;
+use super::service_env::{self, Services};
 use super::{Node, expand, fields};
 use crate::pod::Pod;
 
@@ -35,13 +36,15 @@ pub(crate) struct Sources<'a> {
     pub(crate) pod: &'a Pod,
     pub(crate) container: &'a Container,
     pub(crate) objects: &'a Objects,
+    pub(crate) services: &'a Services,
     pub(crate) pod_ips: &'a [String],
     pub(crate) node: &'a Node,
 }
 
 /// The variables in order; a later one of the same name replaces an earlier one in its place.
 pub(crate) fn environment(from: &Sources<'_>) -> Result<Vec<(String, String)>, EnvError> {
-    let mut variables: Vec<(String, String)> = Vec::new();
+    let links = from.pod.spec.enable_service_links != Some(false);
+    let mut variables = service_env::variables(from.services, &from.pod.namespace, links);
     let set = |variables: &mut Vec<(String, String)>, name: String, value: String| match variables
         .iter_mut()
         .find(|(known, _)| *known == name)
@@ -175,11 +178,13 @@ mod tests {
         let objects = Objects {
             config_maps: BTreeMap::from([("config".to_owned(), config)]),
             secrets: BTreeMap::from([("secret".to_owned(), secret)]),
+            ..Objects::default()
         };
         environment(&Sources {
             pod: &pod,
             container: &pod.containers()[0],
             objects: &objects,
+            services: &Services::new(),
             pod_ips: &["10.1.0.2".to_owned()],
             node: &Node::default(),
         })

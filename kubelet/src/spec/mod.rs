@@ -24,6 +24,7 @@ pub(crate) mod references;
 pub(crate) mod resources;
 pub(crate) mod sandbox;
 pub(crate) mod security;
+pub(crate) mod service_env;
 
 /// What is the same for all pods of this node.
 #[derive(Clone, Debug, Default)]

@@ -59,11 +59,9 @@ pub(crate) enum VolumeError {
         "volume \"{0}\" is of a kind that this node can't mount: it knows emptyDir, hostPath, configMap, secret, downwardAPI and projected"
     )]
     Unsupported(String),
-    /// A projected service account token.
-    #[error(
-        "volume \"{0}\" projects a service account token, which this node can't make yet: set automountServiceAccountToken: false, or leave the source out"
-    )]
-    Token(String),
+    /// Nobody has asked for the token of a projected volume.
+    #[error("there is no token of service account \"{0}\"")]
+    NoToken(String),
 }
 
 /// Makes every volume of the pod, or brings it up to date.

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, DownwardAPIVolumeFile, KeyToPath, Se
 
 use super::VolumeError;
 use crate::pod::Pod;
-use crate::spec::references::Objects;
+use crate::spec::references::{self, Objects};
 use crate::spec::{Node, fields};
 
 /// Kubernetes' default.
@@ -36,7 +36,7 @@ pub(crate) fn of(pod: &Pod, volume: &Volume, objects: &Objects, node: &Node) -> 
     } else if let Some(projected) = &volume.projected {
         let mut payload = Payload::new();
         for source in projected.sources.iter().flatten() {
-            payload.extend(from.projection(&volume.name, source, projected.default_mode)?);
+            payload.extend(from.projection(source, projected.default_mode)?);
         }
         payload
     } else {
@@ -110,7 +110,7 @@ impl From<'_> {
         Ok(payload)
     }
 
-    fn projection(&self, volume: &str, source: &VolumeProjection, mode: Option<i32>) -> Result<Payload, VolumeError> {
+    fn projection(&self, source: &VolumeProjection, mode: Option<i32>) -> Result<Payload, VolumeError> {
         let mut payload = Payload::new();
         if let Some(source) = &source.config_map {
             let select = Select::new(source.items.as_deref(), mode, source.optional);
@@ -123,8 +123,14 @@ impl From<'_> {
         if let Some(source) = &source.downward_api {
             payload.extend(self.downward(source.items.as_deref().unwrap_or_default(), mode)?);
         }
-        if source.service_account_token.is_some() {
-            return Err(VolumeError::Token(volume.to_owned()));
+        if let Some(source) = &source.service_account_token {
+            let request = references::token(self.pod, source);
+            let token = self.objects.tokens.get(&request);
+            let token = token.ok_or(VolumeError::NoToken(request.account))?;
+            payload.insert(
+                source.path.clone(),
+                file(mode.unwrap_or(DEFAULT_MODE), token.clone().into_bytes()),
+            );
         }
         Ok(payload)
     }

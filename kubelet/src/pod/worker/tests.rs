@@ -16,6 +16,7 @@ use crate::pod::testing;
 use crate::pod::writer::{PodApi, WriteError};
 use crate::recorder::{Record, Recorder};
 use crate::spec::Node;
+use crate::tokens::TokenRequest;
 
 /// What was written to the API server.
 #[derive(Default)]
@@ -49,6 +50,10 @@ impl Lookup for NoObjects {
     fn secret<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Option<Secret>, LookupError>> {
         Box::pin(async { Ok(None) })
     }
+
+    fn token<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<String, LookupError>> {
+        Box::pin(async { Ok("token".to_owned()) })
+    }
 }
 
 /// A worker that runs, and all that surrounds it.
@@ -80,7 +85,8 @@ impl Stage {
             pods: Arc::clone(&api) as Arc<dyn PodApi>,
             recorder,
             pulls: watch::channel(crate::progress::Pulls::new()).1,
-            client: None,
+            services: watch::channel(Some(Arc::default())).1,
+            watches: None,
         });
         let (worker, tell) = Worker::new(context, pod.clone(), false);
         Self {
