@@ -200,16 +200,25 @@ impl Status {
     /// 422: the object breaks rules; all of `errors` are told.
     #[must_use]
     pub fn invalid(kind: &Kind, name: &str, errors: &[field::Error]) -> Self {
+        Self::invalid_named(kind.group, kind.kind, name, errors)
+    }
+
+    /// The same for the options of a request (`PatchOptions`), which are of no kind that is served.
+    #[must_use]
+    pub fn invalid_options(options: &str, errors: &[field::Error]) -> Self {
+        Self::invalid_named("meta.k8s.io", options, "", errors)
+    }
+
+    fn invalid_named(group: &str, kind: &str, name: &str, errors: &[field::Error]) -> Self {
         let sentences: Vec<String> = errors.iter().map(ToString::to_string).collect();
         let listed = match sentences.as_slice() {
             [] => "<nil>".to_owned(),
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let what = if kind.group.is_empty() {
-            kind.kind.to_owned()
-        } else {
-            format!("{}.{}", kind.kind, kind.group)
+        let what = match group {
+            "" => kind.to_owned(),
+            group => format!("{kind}.{group}"),
         };
         let causes = errors
             .iter()
@@ -222,8 +231,8 @@ impl Status {
         let mut status = Self::failure(422, "Invalid", format!("{what} \"{name}\" is invalid: {listed}"));
         status.details = Some(Box::new(Details {
             name: name.into(),
-            group: kind.group.into(),
-            kind: kind.kind.into(),
+            group: group.into(),
+            kind: kind.into(),
             causes,
             ..Details::default()
         }));

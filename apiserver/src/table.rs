@@ -35,33 +35,43 @@ impl Include {
     }
 }
 
-/// meta.k8s.io Table of objects of one kind.
-pub(crate) fn table(
-    kind: &'static Kind,
-    rules: &dyn Rules,
-    version: &str,
-    items: &[&Stored],
-    include: Include,
-    meta: &impl Serialize,
-) -> Value {
-    let now = Timestamp::now();
-    let columns = rules.column_definitions();
-    let rows: Vec<Value> = items
-        .iter()
-        .map(|stored| {
-            let mut object = stored.object();
-            let mut row = json!({"cells": rules.cells(&object, now)});
-            versions::from_stored(kind, &mut object);
-            match include {
-                Include::None => {}
-                Include::Metadata => row["object"] = partial(version, &object),
-                Include::Object => row["object"] = object.to_value(),
+/// How a meta.k8s.io Table is made.
+pub(crate) struct Table<'a> {
+    /// The kind in the version that was asked for.
+    pub(crate) kind: &'static Kind,
+    /// Its rules: the columns.
+    pub(crate) rules: &'a dyn Rules,
+    /// Of meta.k8s.io.
+    pub(crate) version: &'a str,
+    /// What goes along with each row.
+    pub(crate) include: Include,
+    /// Later events of a watch do without.
+    pub(crate) with_columns: bool,
+}
+
+impl Table<'_> {
+    /// The table of these objects.
+    pub(crate) fn of<'a>(&self, items: impl Iterator<Item = &'a Stored>, meta: &impl Serialize) -> Value {
+        let now = Timestamp::now();
+        let columns = self.with_columns.then(|| self.rules.column_definitions());
+        let rows: Vec<Value> = items.map(|stored| self.row(stored, now)).collect();
+        json!({"kind": "Table", "apiVersion": api_version(self.version), "metadata": meta,
+            "columnDefinitions": columns, "rows": rows})
+    }
+
+    fn row(&self, stored: &Stored, now: Timestamp) -> Value {
+        let mut object = stored.object();
+        let cells = self.rules.cells(&object, now);
+        let object = match self.include {
+            Include::None => return json!({"cells": cells}),
+            Include::Metadata => partial(self.version, &object),
+            Include::Object => {
+                versions::from_stored(self.kind, &mut object);
+                object.to_value()
             }
-            row
-        })
-        .collect();
-    json!({"kind": "Table", "apiVersion": api_version(version), "metadata": meta,
-        "columnDefinitions": columns, "rows": rows})
+        };
+        json!({"cells": cells, "object": object})
+    }
 }
 
 /// An object's metadata alone.
@@ -70,8 +80,8 @@ pub(crate) fn partial(version: &str, object: &Object) -> Value {
 }
 
 /// The metadata of many objects.
-pub(crate) fn partial_list(version: &str, items: &[&Stored], meta: &impl Serialize) -> Value {
-    let items: Vec<Value> = items.iter().map(|stored| partial(version, &stored.object())).collect();
+pub(crate) fn partial_list<'a>(version: &str, items: impl Iterator<Item = &'a Stored>, meta: &impl Serialize) -> Value {
+    let items: Vec<Value> = items.map(|stored| partial(version, &stored.object())).collect();
     json!({"kind": "PartialObjectMetadataList", "apiVersion": api_version(version), "metadata": meta, "items": items})
 }
 

@@ -107,6 +107,8 @@ pub enum Verb {
     Exec(commands::exec::Exec),
     /// Join the input and output of a container's main process
     Attach(commands::attach::Attach),
+    /// Look into pods and nodes from a container of your own
+    Debug(commands::debug::Debug),
     /// Copy files into a container and out of it
     Cp(commands::cp::Cp),
     /// Make ports of a pod reachable on this machine
@@ -132,6 +134,14 @@ pub enum Verb {
     Explain(commands::explain::Explain),
     /// Show the kinds that the server has
     ApiResources(commands::api_resources::ApiResources),
+    /// Ask what you may do, and who you are
+    #[command(subcommand)]
+    Auth(commands::auth::AuthVerb),
+    /// Show what happened
+    Events(commands::events::Events),
+    /// Show what nodes and pods use
+    #[command(subcommand)]
+    Top(commands::top::TopVerb),
     /// Show the groups and versions that the server has
     ApiVersions(commands::api_versions::ApiVersions),
     /// Show where the server is
@@ -169,6 +179,7 @@ impl Verb {
             Self::Taint(verb) => verb.run(global).await,
             Self::Exec(verb) => verb.run(global).await,
             Self::Attach(verb) => verb.run(global).await,
+            Self::Debug(verb) => verb.run(global).await,
             Self::Cp(verb) => verb.run(global).await,
             Self::PortForward(verb) => verb.run(global).await,
             Self::Diff(verb) => verb.run(global).await,
@@ -181,6 +192,9 @@ impl Verb {
             Self::Image(verb) => verb.run(global).await,
             Self::Explain(verb) => verb.run(global).await,
             Self::ApiResources(verb) => verb.run(global).await,
+            Self::Auth(verb) => verb.run(global).await,
+            Self::Events(verb) => verb.run(global).await,
+            Self::Top(verb) => verb.run(global).await,
             Self::ApiVersions(verb) => verb.run(global).await,
             Self::ClusterInfo(verb) => verb.run(global).await,
             Self::Config(verb) => verb.run(global),

@@ -7,6 +7,7 @@
 //! versions of a group stand with the preferred one first; kinds by their plural.
 
 mod admissionregistration;
+mod apiextensions;
 mod apiregistration;
 mod apps;
 mod authentication;
@@ -161,6 +162,7 @@ const GROUPS: &[&[Kind]] = &[
     rbac::KINDS,
     storage::KINDS,
     admissionregistration::KINDS,
+    apiextensions::KINDS,
     scheduling::KINDS,
     coordination::KINDS,
     node::KINDS,

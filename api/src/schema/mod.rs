@@ -120,6 +120,8 @@ pub enum List {
     Default,
     /// As a whole.
     Atomic,
+    /// Field by field, though the definition says as a whole.
+    Granular,
     /// Each item for itself.
     Set,
     /// Each item for itself, told apart by these fields.

@@ -99,7 +99,7 @@ fn field(line: &'static str, entry: &Entry, index: &Index) -> Field {
                 let keys = keys.strip_prefix("map:").expect("a list's type");
                 list = List::Map(keys.split(',').collect());
             }
-            ("granular", _) => {}
+            ("granular", _) => list = List::Granular,
             ("optional", _) => required = false,
             ("required", _) => required = true,
             ("default", json) => default = Some(json),

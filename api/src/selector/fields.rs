@@ -48,6 +48,17 @@ impl Fields {
             .all(|requirement| (field(&requirement.path) == requirement.value) == requirement.equal)
     }
 
+    /// The same, and this field has to have this value.
+    #[must_use]
+    pub fn and(mut self, path: &str, value: &str) -> Self {
+        self.0.push(FieldRequirement {
+            path: path.to_owned(),
+            value: value.to_owned(),
+            equal: true,
+        });
+        self
+    }
+
     /// The requirements, for those who check which fields are asked for, or use an index.
     #[must_use]
     pub fn requirements(&self) -> &[FieldRequirement] {

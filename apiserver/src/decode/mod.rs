@@ -20,8 +20,10 @@ use minik_api::status::Status;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub(crate) use parse::{Parsed, json, yaml};
+pub(crate) use parse::{Parsed, json, to_yaml, yaml};
+pub(crate) use place::Place;
 pub(crate) use protobuf::protobuf;
+pub(crate) use shape::canonical;
 
 /// The body is no object of its kind.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -99,15 +101,21 @@ pub(crate) fn object_with(
         return Err(DecodeError::NotAnObject(shape::type_name(&body)));
     };
     check_kind(kind, &body)?;
+    // An empty list is the one field whose zero says something: that everybody who manages fields be forgotten.
+    let managers = body.get("metadata").and_then(|metadata| metadata.get("managedFields"));
+    let forgets = managers.and_then(Value::as_array).is_some_and(Vec::is_empty);
     let unknown = conform(&mut body)?;
     body.remove("apiVersion");
     body.remove("kind");
-    let metadata = match body.remove("metadata") {
+    let mut metadata = match body.remove("metadata") {
         Some(metadata) => {
             ObjectMeta::deserialize(metadata).map_err(|error| DecodeError::Metadata(error.to_string()))?
         }
         None => ObjectMeta::default(),
     };
+    if forgets {
+        metadata.managed_fields = Some(Vec::new());
+    }
     let object = Object {
         api_version: kind.api_version(),
         kind: kind.kind.to_owned(),
@@ -115,6 +123,15 @@ pub(crate) fn object_with(
         body,
     };
     Ok((object, unknown))
+}
+
+/// Checks and prunes the metadata alone, the same for every kind.
+pub(crate) fn metadata(body: &mut Map<String, Value>) -> Result<Vec<String>, DecodeError> {
+    let definition = schema::named("meta", "v1", "ObjectMeta").expect("metadata is in the table of shapes");
+    let Some(Value::Object(metadata)) = body.get_mut("metadata") else {
+        return Ok(Vec::new());
+    };
+    shape::conform_at(definition, metadata, &Place::ROOT.field("metadata")).map_err(DecodeError::Type)
 }
 
 /// A body that says what it is must say the truth; one that doesn't say is what the path says.

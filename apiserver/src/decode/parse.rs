@@ -40,6 +40,12 @@ pub(crate) fn yaml(bytes: &[u8]) -> Result<Parsed, DecodeError> {
     })
 }
 
+/// The other way: JSON that was written here, as YAML.
+pub(crate) fn to_yaml(json: &[u8]) -> String {
+    let value: Value = serde_json::from_slice(json).expect("it was written here");
+    serde_yaml::to_string(&value).expect("what is JSON can be written as YAML")
+}
+
 fn parsed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Parsed, D::Error> {
     let duplicates = RefCell::new(Vec::new());
     let seed = Node {

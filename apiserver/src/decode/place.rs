@@ -4,7 +4,7 @@ use std::fmt;
 
 /// One step of the way, pointing back at those before it.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(crate) struct Place<'a> {
     parent: Option<&'a Place<'a>>,
     step: Step<'a>,
 }
@@ -18,12 +18,12 @@ enum Step<'a> {
 }
 
 impl<'a> Place<'a> {
-    pub(super) const ROOT: Place<'static> = Place {
+    pub(crate) const ROOT: Place<'static> = Place {
         parent: None,
         step: Step::Root,
     };
 
-    pub(super) fn field(&'a self, name: &'a str) -> Place<'a> {
+    pub(crate) fn field(&'a self, name: &'a str) -> Place<'a> {
         Place {
             parent: Some(self),
             step: Step::Field(name),
@@ -31,14 +31,14 @@ impl<'a> Place<'a> {
     }
 
     /// The entry of a map; Go's decoder doesn't tell it.
-    pub(super) fn key(&'a self, key: &'a str) -> Place<'a> {
+    pub(crate) fn key(&'a self, key: &'a str) -> Place<'a> {
         Place {
             parent: Some(self),
             step: Step::Key(key),
         }
     }
 
-    pub(super) fn index(&'a self, index: usize) -> Place<'a> {
+    pub(crate) fn index(&'a self, index: usize) -> Place<'a> {
         Place {
             parent: Some(self),
             step: Step::Index(index),

@@ -28,11 +28,20 @@ pub(super) fn conform(
     definition: &'static Definition,
     body: &mut Map<String, Value>,
 ) -> Result<Vec<String>, TypeError> {
+    conform_at(definition, body, &Place::ROOT)
+}
+
+/// The same for a part of a body that stands at `place`.
+pub(super) fn conform_at(
+    definition: &'static Definition,
+    body: &mut Map<String, Value>,
+    place: &Place<'_>,
+) -> Result<Vec<String>, TypeError> {
     let mut walk = Walk {
         unknown: Vec::new(),
         error: None,
     };
-    walk.object(definition, body, &Place::ROOT);
+    walk.object(definition, body, place);
     walk.error.map_or(Ok(walk.unknown), Err)
 }
 
@@ -95,23 +104,10 @@ impl Walk {
             (Shape::IntOrString, Value::String(_)) => {}
             (Shape::IntOrString, Value::Number(number))
                 if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => {}
-            (Shape::Bytes, Value::String(text)) => {
-                let canonical = canonical_bytes(text);
-                self.canonical(value, canonical, site);
-            }
-            (Shape::Quantity, Value::String(_) | Value::Number(_)) => {
-                let canonical = canonical_quantity(value);
-                self.canonical(value, canonical, site);
-            }
-            (Shape::Time, Value::String(text)) => {
-                let canonical = canonical_time(text, "%Y-%m-%dT%H:%M:%SZ", "2006-01-02T15:04:05Z07:00");
-                self.canonical(value, canonical, site);
-            }
-            (Shape::MicroTime, Value::String(text)) => {
-                let canonical = canonical_time(text, "%Y-%m-%dT%H:%M:%S.%6fZ", "2006-01-02T15:04:05.000000Z07:00");
-                self.canonical(value, canonical, site);
-            }
-            _ => self.wrong_type(shape, value, site),
+            _ => match canonical_form(shape, value) {
+                Some(canonical) => self.canonical(value, canonical, site),
+                None => self.wrong_type(shape, value, site),
+            },
         }
     }
 
@@ -202,7 +198,28 @@ fn zero(shape: &Shape) -> Value {
     }
 }
 
-/// `None`: it is canonical already.
+/// A quantity, a time or bytes as they are written; none when they are so already, or can't be read.
+pub(crate) fn canonical(shape: &Shape, value: &Value) -> Option<Value> {
+    canonical_form(shape, value)?.ok().flatten()
+}
+
+/// What a value that can be written in several ways is written as (`None`: it is canonical already); none for others.
+fn canonical_form(shape: &Shape, value: &Value) -> Option<Result<Option<Value>, String>> {
+    match (shape, value) {
+        (Shape::Bytes, Value::String(text)) => Some(canonical_bytes(text)),
+        (Shape::Quantity, Value::String(_) | Value::Number(_)) => Some(canonical_quantity(value)),
+        (Shape::Time, Value::String(text)) => {
+            Some(canonical_time(text, "%Y-%m-%dT%H:%M:%SZ", "2006-01-02T15:04:05Z07:00"))
+        }
+        (Shape::MicroTime, Value::String(text)) => Some(canonical_time(
+            text,
+            "%Y-%m-%dT%H:%M:%S.%6fZ",
+            "2006-01-02T15:04:05.000000Z07:00",
+        )),
+        _ => None,
+    }
+}
+
 fn canonical_quantity(value: &Value) -> Result<Option<Value>, String> {
     let text = match value {
         Value::String(text) => text.trim().to_owned(),

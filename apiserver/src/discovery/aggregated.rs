@@ -15,7 +15,7 @@ pub(super) fn wanted(headers: &HeaderMap) -> Option<&'static str> {
     use crate::http::Form;
     let accept = Accept::of(headers);
     let can = |kind: &str, version: &str| kind == "APIGroupDiscoveryList" && ["v2", "v2beta1"].contains(&version);
-    match accept.choose(can) {
+    match accept.choose(can).map(|choice| &choice.form) {
         Ok(Form::As { version, .. }) if version == "v2" => Some("v2"),
         Ok(Form::As { .. }) => Some("v2beta1"),
         _ => None,

@@ -10,10 +10,11 @@ use minik_api::trace::{self, Traceparent};
 use percent_encoding::percent_decode_str;
 
 use super::accept::Accept;
+use super::field_manager;
 use super::params::Params;
 use crate::auth::{Asked, Authorizer, Resource, User};
 use crate::kinds::{KindRules, Kinds};
-use crate::registry::{Target, WriteOptions};
+use crate::registry::{FieldManager, Target, WriteOptions};
 
 /// A request to a resource.
 pub(crate) struct Call {
@@ -27,6 +28,8 @@ pub(crate) struct Call {
     pub(crate) params: Params,
     /// As what the answer is wanted.
     pub(crate) accept: Accept,
+    /// Which program, as `managedFields` will say.
+    manager: String,
     /// Who.
     pub(crate) user: Arc<User>,
     /// Its place in a trace, that of the header or a new one.
@@ -38,13 +41,19 @@ pub(crate) struct Call {
 impl Call {
     /// Takes a request apart.
     pub(super) fn new(parts: Parts, kinds: &Kinds) -> Result<Self, Status> {
-        let path = percent_decode_str(parts.uri.path()).decode_utf8();
-        let path = path
-            .ok()
-            .and_then(|path| {
-                ResourcePath::parse_with(&path, &|group, version, plural| kinds.at(group, version, plural))
-            })
-            .ok_or_else(Status::no_such_path)?;
+        let decoded = percent_decode_str(parts.uri.path()).decode_utf8();
+        let decoded = decoded.map_err(|_| Status::no_such_path())?;
+        let watched = without_watch(&decoded);
+        let text = watched.as_deref().unwrap_or(&decoded);
+        let find = |group: &str, version: &str, plural: &str| kinds.at(group, version, plural);
+        let mut path = ResourcePath::parse_with(text, &find).ok_or_else(Status::no_such_path)?;
+        let mut params = Params::parse(&parts.uri)?;
+        if watched.is_some() {
+            params.watch = true;
+            if let Some(name) = path.name.take() {
+                params.fields = params.fields.and("metadata.name", &name);
+            }
+        }
         let user = parts
             .extensions
             .get::<Arc<User>>()
@@ -54,8 +63,9 @@ impl Call {
             method: parts.method.clone(),
             rules: kinds.rules(path.kind),
             path,
-            params: Params::parse(&parts.uri)?,
-            accept: Accept::of(&parts.headers),
+            manager: field_manager::of(&params, &parts)?,
+            params,
+            accept: Accept::of_request(&parts),
             user,
             traceparent: traceparent(&parts.headers),
             parts,
@@ -92,6 +102,11 @@ impl Call {
 
     /// Whether the user may do this.
     pub(super) fn authorize(&self, authorizer: &Authorizer) -> Result<(), Status> {
+        self.authorize_as(self.verb(), authorizer)
+    }
+
+    /// Whether the user may also do that, as part of the call: who applies what isn't there creates.
+    pub(super) fn authorize_as(&self, verb: &str, authorizer: &Authorizer) -> Result<(), Status> {
         let kind = self.path.kind;
         let fields = (!self.params.fields.is_empty()).then_some(&self.params.fields);
         // A list or watch that is narrowed to one name is allowed as a look at that object.
@@ -111,7 +126,7 @@ impl Call {
         authorizer.authorize(
             &self.user,
             &Asked::Resource(Resource {
-                verb: self.verb(),
+                verb,
                 group: kind.group,
                 resource: kind.plural,
                 subresource: self.path.subresource.as_deref().unwrap_or_default(),
@@ -136,14 +151,34 @@ impl Call {
         }
     }
 
+    /// Who owns what this call writes.
+    pub(crate) fn field_manager(&self) -> FieldManager<'_> {
+        FieldManager {
+            name: &self.manager,
+            subresource: self.path.subresource.as_deref().unwrap_or_default(),
+        }
+    }
+
     /// What the registry has to know of the request.
     pub(crate) fn write_options(&self) -> WriteOptions<'_> {
         WriteOptions {
             user: &self.user,
+            manager: Some(self.field_manager()),
             dry_run: self.params.dry_run,
             traceparent: self.traceparent,
         }
     }
+}
+
+/// The old way to ask for a watch, `/api/v1/watch/namespaces/default/pods/nginx`: the path without that word.
+fn without_watch(path: &str) -> Option<String> {
+    let depth = if path.starts_with("/api/") { 3 } else { 4 };
+    let mut segments: Vec<&str> = path.split('/').collect();
+    let is_watch = segments.get(depth) == Some(&"watch") && segments.len() > depth + 1;
+    is_watch.then(|| {
+        segments.remove(depth);
+        segments.join("/")
+    })
 }
 
 fn traceparent(headers: &HeaderMap) -> Traceparent {
@@ -151,4 +186,25 @@ fn traceparent(headers: &HeaderMap) -> Traceparent {
         .get(trace::HEADER)
         .and_then(|value| value.to_str().ok()?.parse().ok());
     given.map_or_else(Traceparent::new, Traceparent::child)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_way_to_watch_is_understood() {
+        for (path, without) in [
+            ("/api/v1/watch/pods", Some("/api/v1/pods")),
+            (
+                "/apis/apps/v1/watch/namespaces/a/deployments/b",
+                Some("/apis/apps/v1/namespaces/a/deployments/b"),
+            ),
+            ("/api/v1/watch", None),
+            ("/api/v1/namespaces/watch", None),
+            ("/apis/watch/v1/things", None),
+        ] {
+            assert_eq!(without_watch(path).as_deref(), without, "{path}");
+        }
+    }
 }

@@ -5,23 +5,27 @@
 //!   mod.rs    fixed paths, or a path of the table of kinds
 //!   call.rs   verb, kind, namespace, name, options   may they?
 //!   get.rs list.rs watch.rs create.rs update.rs patch.rs delete.rs     one file a verb, generic over kinds
-//!   body.rs   what comes in    accept.rs, respond.rs  what goes out and as what
+//!   body.rs   what comes in    accept.rs, shape.rs, respond.rs  what goes out and as what
 //! ```
 //! Resource paths are looked up in the table of kinds for each request instead of being routes: kinds that appear while the
 //! server runs need no other router.
 
 mod accept;
+mod apply;
 mod body;
 mod call;
 mod create;
 mod delete;
 mod etag;
+mod field_manager;
 mod get;
 mod list;
 mod params;
 mod patch;
+mod pretty;
 mod respond;
 mod server;
+mod shape;
 mod update;
 mod watch;
 
@@ -175,9 +179,9 @@ async fn dispatch(api: &Arc<Api>, call: Call, body: Body) -> Result<Response, St
         return Err(Status::method_not_allowed(call.method.as_str(), call.path.kind.plural));
     }
     match (&call.method, call.path.name.is_some()) {
-        (&Method::GET | &Method::HEAD, true) => get::handle(api, &call),
-        (&Method::GET | &Method::HEAD, false) if call.params.watch => watch::handle(api, &call),
-        (&Method::GET | &Method::HEAD, false) => list::handle(api, &call),
+        (&Method::GET, true) => get::handle(api, &call),
+        (&Method::GET, false) if call.params.watch => watch::handle(api, call),
+        (&Method::GET, false) => list::handle(api, &call),
         (&Method::POST, false) if call.path.kind.kind == "Binding" => subresources::bind(api, call, body).await,
         (&Method::POST, false) if !call.path.kind.is_stored() => reviews::create(api, call, body).await,
         (&Method::POST, false) => create::handle(api, call, body).await,
@@ -185,6 +189,7 @@ async fn dispatch(api: &Arc<Api>, call: Call, body: Body) -> Result<Response, St
         (&Method::PATCH, true) => patch::handle(api, call, body, crate::registry::Part::Main).await,
         (&Method::DELETE, true) => delete::one(api, call, body).await,
         (&Method::DELETE, false) => delete::collection(api, call, body).await,
-        (method, _) => Err(Status::method_not_allowed(method.as_str(), call.path.kind.plural)),
+        // As upstream, which has no route for HEAD and OPTIONS.
+        _ => Err(Status::no_such_method()),
     }
 }

@@ -1,7 +1,10 @@
 //! The query of a request to a resource (metav1's ListOptions, CreateOptions, DeleteOptions and the like).
 
+use std::num::{IntErrorKind, ParseIntError};
+
 use axum::extract::Query;
 use http::Uri;
+use minik_api::field::{self, Path};
 use minik_api::selector::{Fields, Labels};
 use minik_api::status::Status;
 
@@ -29,6 +32,8 @@ pub(crate) struct Params {
     pub(crate) fields: Fields,
     /// List: from when, how many, from where on.
     pub(crate) list: ListOptions,
+    /// `resourceVersionMatch` as it stands in the query, until it is checked.
+    matching: String,
     /// Watch instead of list.
     pub(crate) watch: bool,
     /// Send the revision now and then when nothing happens.
@@ -41,6 +46,10 @@ pub(crate) struct Params {
     pub(crate) dry_run: bool,
     /// What to do about unknown fields.
     pub(crate) field_validation: FieldValidation,
+    /// Who owns what is written; empty when the request doesn't say.
+    pub(crate) field_manager: String,
+    /// Apply: take over what others own.
+    pub(crate) force: Option<bool>,
     /// Delete: how long to wait.
     pub(crate) grace_seconds: Option<i64>,
     /// Table: `None`, `Metadata`, `Object`.
@@ -65,18 +74,22 @@ impl Params {
         match name {
             "labelSelector" => self.labels = Labels::parse(value).map_err(|error| invalid(&error))?,
             "fieldSelector" => self.fields = Fields::parse(value).map_err(|error| invalid(&error))?,
-            "resourceVersion" => list.revision = Some(Revision(number(name, value)?)),
-            "resourceVersionMatch" => list.matching = Some(matching(value)?),
+            "resourceVersion" => list.revision = Some(revision(value)?),
+            "resourceVersionMatch" => value.clone_into(&mut self.matching),
             // 0 is no limit.
-            "limit" => list.limit = Some(number::<usize>(name, value)?).filter(|&limit| limit > 0),
+            "limit" => list.limit = usize::try_from(number(value)?).ok().filter(|&limit| limit > 0),
             "continue" => list.token = Some(value.to_owned()),
             "watch" => self.watch = boolean(value),
             "allowWatchBookmarks" => self.bookmarks = boolean(value),
             "sendInitialEvents" => self.initial_events = Some(boolean(value)),
-            "timeoutSeconds" => self.timeout_seconds = Some(number(name, value)?).filter(|&seconds| seconds > 0),
+            "timeoutSeconds" => {
+                self.timeout_seconds = u64::try_from(number(value)?).ok().filter(|&seconds| seconds > 0)
+            }
             "dryRun" => self.dry_run = dry_run(value)?,
             "fieldValidation" => self.field_validation = field_validation(value)?,
-            "gracePeriodSeconds" => self.grace_seconds = Some(number(name, value)?),
+            "fieldManager" => self.field_manager = value.to_owned(),
+            "force" => self.force = Some(boolean(value)),
+            "gracePeriodSeconds" => self.grace_seconds = Some(number(value)?),
             "includeObject" => self.include_object = Some(value.to_owned()),
             // As upstream: what isn't known means nothing.
             _ => {}
@@ -84,21 +97,58 @@ impl Params {
         Ok(())
     }
 
-    fn check(&self) -> Result<(), Status> {
-        let list = &self.list;
-        let complaint = if self.watch {
-            let wrong_match = self.initial_events.is_some() && list.matching != Some(Match::NotOlderThan);
-            wrong_match.then_some("sendInitialEvents requires resourceVersionMatch=NotOlderThan")
-        } else if list.matching.is_some() && list.revision.is_none() {
-            Some("resourceVersionMatch is forbidden unless resourceVersion is provided")
-        } else if list.matching == Some(Match::Exact) && list.revision == Some(Revision(0)) {
-            Some("resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"")
-        } else if list.matching.is_some() && list.token.is_some() {
-            Some("resourceVersionMatch is forbidden when continue is provided")
-        } else {
-            None
+    /// What fits together: apimachinery's validation of ListOptions, sentence by sentence.
+    fn check(&mut self) -> Result<(), Status> {
+        let path = Path::new("resourceVersionMatch");
+        let mut errors = Vec::new();
+        let mut forbid = |path: &Path, why: &str| errors.push(field::Error::forbidden(path, why));
+        let list = &mut self.list;
+        let asked = std::mem::take(&mut self.matching);
+        list.matching = match asked.as_str() {
+            "Exact" => Some(Match::Exact),
+            "NotOlderThan" => Some(Match::NotOlderThan),
+            _ => None,
         };
-        complaint.map_or(Ok(()), |complaint| Err(Status::bad_request(complaint)))
+        if self.watch {
+            if self.initial_events.is_some() && asked != "NotOlderThan" {
+                let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+                forbid(&path, why);
+            }
+            if !asked.is_empty() && self.initial_events.is_none() {
+                let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+                forbid(&path, why);
+            }
+        } else {
+            if !asked.is_empty() && list.revision.is_none() {
+                let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+                forbid(&path, why);
+            }
+            if asked == "Exact" && list.revision == Some(Revision(0)) {
+                let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+                forbid(&path, why);
+            }
+            if self.initial_events.is_some() {
+                forbid(
+                    &Path::new("sendInitialEvents"),
+                    "sendInitialEvents is forbidden for list",
+                );
+            }
+        }
+        if !asked.is_empty() && list.token.is_some() {
+            forbid(&path, "resourceVersionMatch is forbidden when continue is provided");
+        }
+        let supported: &[&str] = if self.watch {
+            &["NotOlderThan"]
+        } else {
+            &["Exact", "NotOlderThan", ""]
+        };
+        if !asked.is_empty() && !supported.contains(&asked.as_str()) {
+            errors.push(field::Error::not_supported(&path, asked, supported));
+        }
+        match errors.as_slice() {
+            [] => Ok(()),
+            errors => Err(Status::invalid_options("ListOptions", errors)),
+        }
     }
 
     /// The objects that are meant in this namespace.
@@ -115,24 +165,31 @@ fn invalid(error: &dyn std::error::Error) -> Status {
     Status::bad_request(error.to_string())
 }
 
-fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, Status> {
-    let wrong = |_| Status::bad_request(format!("{name}: Invalid value: \"{value}\": must be a number"));
-    value.parse().map_err(wrong)
+/// As Go says that a text isn't a number.
+fn number(value: &str) -> Result<i64, Status> {
+    value.parse().map_err(|error: ParseIntError| {
+        let message = format!("strconv.ParseInt: parsing {value:?}: {}", why_no_number(&error));
+        Status::bad_request(message)
+    })
+}
+
+fn revision(value: &str) -> Result<Revision, Status> {
+    value.parse().map(Revision).map_err(|error: ParseIntError| {
+        let why = format!("strconv.ParseUint: parsing {value:?}: {}", why_no_number(&error));
+        Status::bad_request(format!("resourceVersion: Invalid value: {value:?}: {why}"))
+    })
+}
+
+fn why_no_number(error: &ParseIntError) -> &'static str {
+    match error.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+        _ => "invalid syntax",
+    }
 }
 
 /// As Go's conversion of query parameters: there means true, unless it says otherwise.
 fn boolean(value: &str) -> bool {
     !matches!(value.to_ascii_lowercase().as_str(), "false" | "0")
-}
-
-fn matching(value: &str) -> Result<Match, Status> {
-    match value {
-        "Exact" => Ok(Match::Exact),
-        "NotOlderThan" => Ok(Match::NotOlderThan),
-        _ => Err(Status::bad_request(format!(
-            "resourceVersionMatch: Unsupported value: \"{value}\": supported values: \"Exact\", \"NotOlderThan\""
-        ))),
-    }
 }
 
 /// The one kind of dry run that there is.

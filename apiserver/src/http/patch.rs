@@ -4,21 +4,22 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
 use minik_api::kinds::Kind;
 use minik_api::object::Object;
 use minik_api::status::Status;
 use serde_json::Value;
 
-use super::{Api, Call, body, respond};
+use super::field_manager::{APPLY, media_type};
+use super::{Api, Call, apply, body, respond};
 use crate::kinds::versions;
 use crate::patch;
 use crate::registry::Part;
 
-const READ: [&str; 3] = [
+const READ: [&str; 4] = [
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
+    APPLY,
 ];
 
 /// A patch, as it was sent.
@@ -31,7 +32,9 @@ pub(crate) struct Patch {
 impl Patch {
     /// Reads the body of a call.
     pub(crate) async fn read(call: &Call, body: Body) -> Result<Self, Status> {
-        let media_type = media_type(call)?;
+        let given = media_type(&call.parts);
+        let media_type = READ.iter().position(|known| *known == given && given != APPLY);
+        let media_type = media_type.ok_or_else(|| Status::unsupported_media_type(&READ))?;
         let bytes = body::bytes(body).await?;
         Ok(Self { media_type, bytes })
     }
@@ -48,6 +51,9 @@ impl Patch {
 
 /// Applies the patch to whatever the object is at that moment.
 pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Result<Response, Status> {
+    if media_type(&call.parts) == APPLY {
+        return apply::handle(api, call, body, part).await;
+    }
     let patch = Patch::read(&call, body).await?;
     let kind = call.path.kind;
     let mut warnings = Vec::new();
@@ -65,20 +71,4 @@ pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Res
         .await?;
     warnings.extend(body::advice(&call, &updated));
     respond::object(&call, StatusCode::OK, &updated, &warnings)
-}
-
-/// Which of the media types the patch has.
-fn media_type(call: &Call) -> Result<usize, Status> {
-    let header = call
-        .parts
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let given = header
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default()
-        .trim();
-    READ.iter()
-        .position(|known| *known == given)
-        .ok_or_else(|| Status::unsupported_media_type(&READ))
 }

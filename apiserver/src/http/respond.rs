@@ -1,4 +1,4 @@
-//! What goes out: objects and lists as they are or as tables, failures as `Status`.
+//! What goes out: objects and lists in the form that was asked for, failures as `Status`.
 
 use std::io::Write;
 
@@ -7,54 +7,47 @@ use axum::response::Response;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
 use http::{HeaderValue, StatusCode};
-use minik_api::kinds::Kind;
 use minik_api::status::Status;
 use serde::Serialize;
 
-use super::accept::{Accept, Form};
+use super::accept::{Accept, Syntax};
 use super::call::Call;
-use crate::kinds::versions;
+use super::pretty::pretty;
+use super::shape::{self, Shape};
+use crate::decode;
 use crate::registry::List;
 use crate::storage::Stored;
-use crate::table::{self, Include};
 
 /// Smaller answers are sent faster than they are packed (upstream's threshold).
 const GZIP_FROM: usize = 128 * 1024;
+/// Nobody between client and server keeps an answer.
+const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-cache, private");
+/// A longer warning is cut, and when all are this long together the rest goes (upstream's limits).
+const WARNING_MAX_CHARACTERS: usize = 256;
+const WARNINGS_MAX_CHARACTERS: usize = 4096;
 
 /// One object, in the form that the call asks for.
 pub(crate) fn object(call: &Call, code: StatusCode, stored: &Stored, warnings: &[String]) -> Result<Response, Status> {
-    let body = match form(&call.accept)? {
-        Form::Plain => plain(call.path.kind, stored),
-        Form::As { kind, version } => shaped(call, kind, version, &[stored], &Meta::of_one(stored))?,
-    };
-    let mut response = bytes(code, &call.accept, body);
+    let choice = call.accept.choose(shape::is_served)?;
+    let body = Shape::of(call, choice)?.object(stored)?;
+    let mut response = bytes(code, &call.accept, choice.syntax, body);
     warn(&mut response, warnings);
     Ok(response)
 }
 
 /// A list, in the form that the call asks for.
 pub(super) fn list(call: &Call, list: &List) -> Result<Response, Status> {
-    let meta = Meta {
-        resource_version: list.revision.to_string(),
-        token: list.token.as_deref(),
-        remaining: list.remaining,
-    };
-    let body = match form(&call.accept)? {
-        Form::Plain => plain_list(call.path.kind, list, &meta),
-        Form::As { kind, version } => {
-            let items: Vec<&Stored> = list.items.iter().map(|item| &**item).collect();
-            shaped(call, kind, version, &items, &meta)?
-        }
-    };
-    Ok(bytes(StatusCode::OK, &call.accept, body))
+    let choice = call.accept.choose(shape::is_served)?;
+    let body = Shape::of(call, choice)?.list(list)?;
+    Ok(bytes(StatusCode::OK, &call.accept, choice.syntax, body))
 }
 
 /// Any JSON.
 pub(crate) fn json(code: StatusCode, accept: &Accept, value: &impl Serialize) -> Response {
     let body = serde_json::to_vec(value).expect("answers have only string keys");
-    bytes(code, accept, body.into())
+    bytes(code, accept, accept.syntax(), body.into())
 }
 
 /// A failure.
@@ -62,108 +55,29 @@ pub(crate) fn failure(status: &Status) -> Response {
     let body = status.to_value().to_string();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(Syntax::Json.media_type()));
+    headers.insert(CACHE_CONTROL, NOT_KEPT);
     let retry = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if retry > 0 {
-        response.headers_mut().insert(RETRY_AFTER, retry.into());
+        headers.insert(RETRY_AFTER, retry.into());
     }
     response
 }
 
-/// The form that objects can be given in.
-pub(super) fn form(accept: &Accept) -> Result<&Form, Status> {
-    accept.choose(|kind, version| {
-        ["Table", "PartialObjectMetadata", "PartialObjectMetadataList"].contains(&kind)
-            && ["v1", "v1beta1"].contains(&version)
-    })
-}
-
-/// What stands in the metadata of a list or table.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Meta<'a> {
-    resource_version: String,
-    #[serde(rename = "continue", skip_serializing_if = "Option::is_none")]
-    token: Option<&'a str>,
-    #[serde(rename = "remainingItemCount", skip_serializing_if = "Option::is_none")]
-    remaining: Option<usize>,
-}
-
-impl Meta<'_> {
-    pub(crate) fn of_one(stored: &Stored) -> Self {
-        Self {
-            resource_version: stored.revision.to_string(),
-            token: None,
-            remaining: None,
-        }
-    }
-}
-
-/// Objects as something else than they are: a table, or their metadata alone.
-pub(super) fn shaped(
-    call: &Call,
-    kind: &str,
-    version: &str,
-    items: &[&Stored],
-    meta: &Meta<'_>,
-) -> Result<Bytes, Status> {
-    let is_list = call.path.name.is_none() && call.verb() == "list";
-    let value = match kind {
-        "Table" => {
-            let include = Include::parse(call.params.include_object.as_deref())?;
-            table::table(call.path.kind, &*call.rules, version, items, include, meta)
-        }
-        _ if is_list => table::partial_list(version, items, meta),
-        _ => items
-            .first()
-            .map(|item| table::partial(version, &item.object()))
-            .unwrap_or_default(),
+fn bytes(code: StatusCode, accept: &Accept, syntax: Syntax, json: Bytes) -> Response {
+    let body = match syntax {
+        Syntax::Json if accept.pretty => pretty(&json).into(),
+        Syntax::Json => json,
+        Syntax::Yaml => decode::to_yaml(&json).into(),
     };
-    Ok(serde_json::to_vec(&value).expect("tables have only string keys").into())
-}
-
-/// The stored bytes, or what this version of the kind makes of them.
-pub(super) fn plain(kind: &'static Kind, stored: &Stored) -> Bytes {
-    if kind.stored_in.is_none() {
-        return stored.json.clone();
-    }
-    let mut object = stored.object();
-    versions::from_stored(kind, &mut object);
-    serde_json::to_vec(&object)
-        .expect("an object has only string keys")
-        .into()
-}
-
-/// The same of many, put together.
-fn plain_list(kind: &'static Kind, list: &List, meta: &Meta<'_>) -> Bytes {
-    let meta = serde_json::to_string(meta).expect("metadata of a list is strings and a number");
-    let head = format!(
-        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[",
-        kind.kind,
-        kind.api_version()
-    );
-    let size: usize = list.items.iter().map(|item| item.json.len() + 1).sum();
-    let mut body = Vec::with_capacity(head.len() + size + 2);
-    body.extend_from_slice(head.as_bytes());
-    for (index, item) in list.items.iter().enumerate() {
-        if index > 0 {
-            body.push(b',');
-        }
-        body.extend_from_slice(&plain(kind, item));
-    }
-    body.extend_from_slice(b"]}");
-    body.into()
-}
-
-fn bytes(code: StatusCode, accept: &Accept, body: Bytes) -> Response {
     let packed = (accept.gzip && body.len() >= GZIP_FROM).then(|| gzip(&body));
     let is_packed = packed.is_some();
     let mut response = Response::new(Body::from(packed.unwrap_or(body)));
     *response.status_mut() = code;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(syntax.media_type()));
+    headers.insert(CACHE_CONTROL, NOT_KEPT);
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     if is_packed {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -179,9 +93,19 @@ fn gzip(body: &[u8]) -> Bytes {
 
 /// `Warning: 299 - "…"`, one a warning (RFC 7234, section 5.5); kubectl shows them.
 fn warn(response: &mut Response, warnings: &[String]) {
+    let mut total = 0;
     for warning in warnings {
-        let escaped = warning.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{escaped}\"")) {
+        let text: String = warning
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(WARNING_MAX_CHARACTERS)
+            .collect();
+        total += text.chars().count();
+        if total > WARNINGS_MAX_CHARACTERS {
+            return;
+        }
+        let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{escaped}\"").as_bytes()) {
             response.headers_mut().append("warning", value);
         }
     }

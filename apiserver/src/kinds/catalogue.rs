@@ -93,6 +93,13 @@ impl Kinds {
         kinds::at(group, version, plural).or_else(|| Some(self.customs.borrow().at(group, version, plural)?.kind))
     }
 
+    /// A custom kind of this group and plural, in any of its versions: they have the same objects.
+    pub(crate) fn of_resource(&self, group: &str, plural: &str) -> Option<&'static Kind> {
+        let customs = self.customs.borrow();
+        let mut kinds = customs.kinds.iter().map(|custom| custom.kind);
+        kinds.find(|kind| (kind.group, kind.plural) == (group, plural))
+    }
+
     /// The rules of a kind, those of now.
     pub(crate) fn rules(&self, kind: &'static Kind) -> KindRules {
         let customs = self.customs.borrow();
@@ -114,10 +121,23 @@ impl Kinds {
             let (group, version, plural) = place(custom);
             kinds::at(group, version, plural).is_none()
         });
-        kinds.sort_by_key(|custom| (custom.kind.group, custom.kind.plural));
+        kinds.sort_by(|a, b| {
+            let (a, b) = (a.kind, b.kind);
+            let by_version = precedence(b.version)
+                .cmp(&precedence(a.version))
+                .then(a.version.cmp(b.version));
+            a.group.cmp(b.group).then(by_version).then(a.plural.cmp(b.plural))
+        });
         let places = kinds.iter().enumerate().map(|(index, custom)| (place(custom), index));
         let places = places.collect();
         self.customs.send_replace(Arc::new(Customs { kinds, places }));
+    }
+
+    /// Ceases to serve a custom kind, named as its definition is: `widgets.example.com`.
+    pub(crate) fn withdraw(&self, resource: &str) {
+        let mut kinds = self.customs();
+        kinds.retain(|custom| custom.kind.resource() != resource);
+        self.replace(kinds);
     }
 
     /// Told whenever the customs change.
@@ -138,6 +158,25 @@ impl Changes {
     /// Done at the next change; an error when the catalogue is gone.
     pub(crate) async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
         self.0.changed().await
+    }
+}
+
+/// How versions are preferred (apimachinery's `version.CompareKubeAwareVersionStrings`): `v2`, `v1`, `v2beta1`, `v1alpha1`, and
+/// what isn't written like that last.
+fn precedence(version: &str) -> (u8, u64, u64) {
+    let Some(rest) = version.strip_prefix('v') else {
+        return (0, 0, 0);
+    };
+    let (major, stage) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
+    let Ok(major) = major.parse() else {
+        return (0, 0, 0);
+    };
+    let minor = |level: u8, minor: &str| minor.parse().map_or((0, 0, 0), |minor| (level, major, minor));
+    match (stage.strip_prefix("beta"), stage.strip_prefix("alpha")) {
+        _ if stage.is_empty() => (3, major, 0),
+        (Some(number), _) => minor(2, number),
+        (_, Some(number)) => minor(1, number),
+        _ => (0, 0, 0),
     }
 }
 
@@ -264,6 +303,13 @@ mod tests {
         kinds.replace(Vec::new());
         assert_eq!(parse(path), None);
         assert!(matches!(kinds.rules(widget), KindRules::BuiltIn(_)));
+    }
+
+    #[test]
+    fn versions_are_preferred_as_in_kubernetes() {
+        let mut versions = ["foo", "v1alpha1", "v10", "v1", "v2beta1", "v2", "v1beta2"];
+        versions.sort_by(|a, b| precedence(b).cmp(&precedence(a)).then(a.cmp(b)));
+        assert_eq!(versions, ["v10", "v2", "v1", "v2beta1", "v1beta2", "v1alpha1", "foo"]);
     }
 
     #[tokio::test]

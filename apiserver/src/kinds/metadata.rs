@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use minik_api::field::{Error, Path};
-use minik_api::kinds::Kind;
+use minik_api::kinds::{self, Kind};
 use minik_api::names;
 use serde_json::Value;
 
@@ -36,8 +36,14 @@ pub(crate) fn validate_metadata(kind: &Kind, name_rule: NameRule, metadata: &Obj
         errors.extend(validate_owners(owners, &path.child("ownerReferences")));
     }
     let path = path.child("finalizers");
+    // Definitions, and the kinds that they define, take any qualified name.
+    let of_kubernetes =
+        kind.group != "apiextensions.k8s.io" && kinds::at(kind.group, kind.version, kind.plural).is_some();
     for finalizer in metadata.finalizers.iter().flatten() {
-        errors.extend(validate_finalizer(finalizer, &path));
+        errors.extend(match of_kubernetes {
+            true => validate_finalizer(finalizer, &path),
+            false => broken(&path, finalizer, names::qualified(finalizer)).collect(),
+        });
     }
     errors
 }

@@ -16,6 +16,7 @@ mod checks;
 mod config_map;
 mod controller_revision;
 mod cron_job;
+mod custom_resource_definition;
 mod daemon_set;
 mod deployment;
 mod device;
@@ -58,12 +59,15 @@ mod workload;
 use jiff::Timestamp;
 use minik_api::kinds::Kind;
 use minik_api::object::Object;
+use minik_api::status::Status;
 use minik_api::{field, names};
 use serde_json::{Value, json};
 
 use crate::decode::{self, DecodeError};
+use crate::fields;
 
-pub(crate) use catalogue::{KindRules, Kinds};
+pub(crate) use catalogue::{CustomKind, Identity, KindRules, Kinds, intern};
+pub(crate) use custom_resource_definition::CLEANUP;
 pub(crate) use duration::since_or_unknown;
 pub(crate) use metadata::{validate_metadata, validate_metadata_update};
 
@@ -77,15 +81,20 @@ pub(crate) trait Rules: Send + Sync {
         decode::object(kind, body)
     }
 
-    /// The OpenAPI schema of a kind that isn't in the table of shapes (`minik_api::schema`): `{"type": "object", "properties":
-    /// …}` without `apiVersion`, `kind` and `metadata`. Version 3, or 2, which has neither `oneOf` nor `nullable`.
-    fn schema(&self, _v3: bool) -> Option<Value> {
+    /// The OpenAPI schema of a kind that isn't in the table of shapes (`minik_api::schema`), as its definition has it: without
+    /// `apiVersion`, `kind` and `metadata`.
+    fn schema(&self) -> Option<Value> {
         None
     }
 
     /// What `metadata.name` may look like.
     fn name_rule(&self) -> NameRule {
         names::subdomain
+    }
+
+    /// Why nothing of this kind can be created now.
+    fn refuses_new(&self, _kind: &Kind) -> Option<Status> {
+        None
     }
 
     /// Sets what a client has no say in when it creates: the status, mostly.
@@ -111,6 +120,9 @@ pub(crate) trait Rules: Send + Sync {
     /// Writes down when something became as it is, where an update leaves that to the server.
     fn stamp(&self, _new: &mut Object, _old: &Object, _now: Timestamp) {}
 
+    /// Says on an object that is to be deleted what has to happen before it goes.
+    fn prepare_delete(&self, _object: &mut Object) {}
+
     /// Fills in what the client left out. Idempotent.
     fn defaults(&self, _object: &mut Object) {}
 
@@ -132,6 +144,17 @@ pub(crate) trait Rules: Send + Sync {
     /// What is wrong with `new` in the place of `old` after an update through another subresource.
     fn validate_part_update(&self, _part: &str, _new: &Object, _old: &Object) -> Vec<field::Error> {
         Vec::new()
+    }
+
+    /// What parts the fields have that can have different owners.
+    fn fields_type(&self, kind: &Kind) -> fields::Type<'_> {
+        fields::type_of(kind)
+    }
+
+    /// The fields that a write through the resource itself (`""`) or a subresource doesn't change, so that nobody comes to own
+    /// them by it.
+    fn reset_fields(&self, kind: &Kind, subresource: &str) -> fields::Set {
+        fields::reset_fields(kind, subresource)
     }
 
     /// What isn't wrong, but will hurt: sent as `Warning` headers.
@@ -183,6 +206,15 @@ pub(crate) trait Rules: Send + Sync {
         self.fields().contains(&path)
     }
 
+    /// What is said to those who select on any other.
+    fn unknown_field(&self, path: &str) -> String {
+        match self.fields() {
+            // So says upstream of kinds that have no fields of their own.
+            [] => format!("{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
+            _ => format!("field label not supported: {path}"),
+        }
+    }
+
     /// The text of one of [`Rules::fields`]; empty when it is absent.
     fn field(&self, object: &Object, path: &str) -> String {
         text_at(object, path)
@@ -195,11 +227,7 @@ pub(crate) trait Rules: Send + Sync {
 
     /// The columns as a Table tells them (metav1.TableColumnDefinition).
     fn column_definitions(&self) -> Vec<Value> {
-        let definition = |column: &Column| {
-            json!({"name": column.name, "type": column.kind, "format": column.format,
-                "description": column.description, "priority": column.priority})
-        };
-        self.columns().iter().map(definition).collect()
+        self.columns().iter().map(Column::definition).collect()
     }
 
     /// One cell for each of [`Rules::columns`].
@@ -244,6 +272,12 @@ impl Column {
             description,
             priority: 0,
         }
+    }
+
+    /// metav1.TableColumnDefinition
+    pub(crate) fn definition(&self) -> Value {
+        json!({"name": self.name, "type": self.kind, "format": self.format, "description": self.description,
+            "priority": self.priority})
     }
 
     /// The same, holding whole numbers.
@@ -311,6 +345,7 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("", "LimitRange") => &limit_range::LimitRanges,
         ("", "PersistentVolume") => &persistent_volume::Volumes,
         ("", "PersistentVolumeClaim") => &persistent_volume_claim::Claims,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => &custom_resource_definition::CustomResourceDefinitions,
         ("", "PodTemplate") => &pod_template::PodTemplates,
         ("", "ReplicationController") => &replica_set::ReplicationControllers,
         ("", "ResourceQuota") => &resource_quota::Quotas,
@@ -367,7 +402,7 @@ struct Plain;
 impl Rules for Plain {}
 
 /// Puts the old value of a top-level field in the place of the new one.
-fn keep(new: &mut Object, old: &Object, field: &str) {
+pub(crate) fn keep(new: &mut Object, old: &Object, field: &str) {
     match old.body.get(field) {
         Some(value) => {
             new.body.insert(field.to_owned(), value.clone());

@@ -8,7 +8,7 @@ use minik_api::status::Status;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
-use super::{Registry, Target, WriteOptions, now, status_of};
+use super::{Registry, Target, WriteOptions, fields, now, status_of};
 use crate::admission::{self, Operation};
 use crate::kinds::{Rules, validate_metadata};
 use crate::storage::{Change, Expect, Stored, WriteError};
@@ -30,8 +30,11 @@ impl Registry {
         mut object: Object,
         options: WriteOptions<'_>,
     ) -> Result<Arc<Stored>, Status> {
-        check_identity(kind, namespace, &mut object)?;
         let rules = self.kinds.rules(kind);
+        if let Some(refusal) = rules.refuses_new(kind) {
+            return Err(refusal);
+        }
+        check_identity(kind, namespace, &mut object)?;
         fill(kind, &*rules, &mut object);
         let _turn = self.turn(kind).await;
         let prefix = object
@@ -63,8 +66,10 @@ impl Registry {
         Err(Status::already_exists(kind, object.name()))
     }
 
-    fn admit_new(&self, target: &Target<'_>, mut object: Object, options: &WriteOptions) -> Result<Object, Status> {
+    fn admit_new(&self, target: &Target<'_>, mut object: Object, options: &WriteOptions<'_>) -> Result<Object, Status> {
         let rules = self.kinds.rules(target.kind);
+        rules.defaults(&mut object);
+        fields::created(target.kind, &*rules, options, &mut object);
         let attributes = self.attributes(Operation::Create, target, options);
         admission::mutate(&attributes, &mut object);
         rules.defaults(&mut object);

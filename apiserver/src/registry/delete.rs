@@ -138,6 +138,7 @@ fn marked(kind: &Kind, rules: &dyn Rules, old: &Object, asked: Option<i64>, now:
             metadata.generation = metadata.generation.map(|generation| generation + 1);
         }
         namespaces::mark_terminating(kind, &mut new);
+        rules.prepare_delete(&mut new);
     }
     if is_done(&new) {
         Put::Remove(new)

@@ -13,8 +13,14 @@ use super::{Registry, resource};
 use crate::kinds::Rules;
 use crate::storage::{Revision, Snapshot, Stored};
 
-const CONTINUE_EXPIRED: &str = "The provided continue parameter is too old to display a consistent list result. \
-    You must start a new list without the continue parameter.";
+/// Clients show these sentences and some compare them: they are upstream's.
+const EXPIRED: &str = "The resourceVersion for the provided list is too old.";
+const CONTINUE_EXPIRED: &str = "The provided continue parameter is too old to display a consistent list result. You can \
+    start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of \
+    the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or \
+    deleted between the time the first chunk was returned and now may show up in the list.";
+/// The revision of a token that goes on with what is there now.
+const INCONSISTENT: i64 = -1;
 
 /// Which objects of a kind.
 #[derive(Clone, Debug, Default)]
@@ -63,10 +69,10 @@ pub(crate) struct List {
 }
 
 /// A continue token: opaque to clients, of upstream's shape.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Token {
     v: String,
-    rv: u64,
+    rv: i64,
     start: String,
 }
 
@@ -85,8 +91,7 @@ impl Selection {
             let path = requirement.path.as_str();
             let common = path == "metadata.name" || (path == "metadata.namespace" && kind.namespaced);
             if !common && !rules.has_field(path) {
-                let message = format!("field label not supported: {path}");
-                return Err(Status::bad_request(message));
+                return Err(Status::bad_request(rules.unknown_field(path)));
             }
         }
         Ok(())
@@ -145,24 +150,56 @@ impl Registry {
     }
 
     fn view(&self, resource: &str, options: &ListOptions, token: Option<&Token>) -> Result<Snapshot, Status> {
-        if let Some(token) = token {
-            let at = self.store.snapshot_at(resource, Revision(token.rv));
-            return at.map_err(|_| Status::expired(CONTINUE_EXPIRED));
-        }
         let now = self.store.snapshot(resource);
+        if let Some(token) = token {
+            return self.next_view(resource, now, options, token);
+        }
         let revision = options.revision.unwrap_or_default();
         if revision > now.revision {
             return Err(too_large(revision, now.revision));
         }
-        if options.matching != Some(Match::Exact) || revision == now.revision {
+        if !options.is_exact() || revision == now.revision {
             return Ok(now);
         }
-        let expired = |expired: crate::storage::Expired| {
-            Status::expired(format!(
-                "The provided resource version is too old: {expired}; list again without it"
-            ))
-        };
-        self.store.snapshot_at(resource, revision).map_err(expired)
+        let snapshot = self.store.snapshot_at(resource, revision);
+        snapshot.map_err(|_| Status::expired(EXPIRED))
+    }
+
+    /// What a list that goes on sees: the same as its first piece.
+    fn next_view(
+        &self,
+        resource: &str,
+        now: Snapshot,
+        options: &ListOptions,
+        token: &Token,
+    ) -> Result<Snapshot, Status> {
+        if options.revision.is_some_and(|revision| revision != Revision(0)) {
+            let message = "specifying resource version is not allowed when using continue";
+            return Err(Status::bad_request(message));
+        }
+        if token.rv == INCONSISTENT {
+            return Ok(now);
+        }
+        let revision = u64::try_from(token.rv).map_err(|_| invalid_token("incorrect encoded start resourceVersion"))?;
+        let snapshot = self.store.snapshot_at(resource, Revision(revision));
+        snapshot.map_err(|_| {
+            let rv = INCONSISTENT;
+            let mut status = Status::expired(CONTINUE_EXPIRED);
+            status.continue_token = Token { rv, ..token.clone() }.encode();
+            status
+        })
+    }
+}
+
+impl ListOptions {
+    /// Whether the list has to be as of exactly the revision. A limited list from a revision is, if nothing else is said:
+    /// so was it always (metav1.ListOptions).
+    fn is_exact(&self) -> bool {
+        let is_limited = self.limit.is_some() && self.revision.is_some_and(|revision| revision != Revision(0));
+        match self.matching {
+            Some(matching) => matching == Match::Exact,
+            None => is_limited,
+        }
     }
 }
 
@@ -183,7 +220,8 @@ impl Token {
     fn new(revision: Revision, start: &str) -> Self {
         Self {
             v: "meta.k8s.io/v1".into(),
-            rv: revision.0,
+            // As many revisions as fit in 63 bits: more than a store can count to.
+            rv: i64::try_from(revision.0).unwrap_or(i64::MAX),
             start: start.into(),
         }
     }
@@ -194,8 +232,15 @@ impl Token {
     }
 
     fn decode(text: &str) -> Result<Self, Status> {
-        let json = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
-        let token = json.and_then(|json| serde_json::from_slice(&json).ok());
-        token.ok_or_else(|| Status::bad_request("continue key is not valid: it wasn't given by this server"))
+        let json = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(invalid_token)?;
+        let token: Self = serde_json::from_slice(&json).map_err(invalid_token)?;
+        match token.rv {
+            0 => Err(invalid_token("incorrect encoded start resourceVersion")),
+            _ => Ok(token),
+        }
     }
+}
+
+fn invalid_token(why: impl std::fmt::Display) -> Status {
+    Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
 }

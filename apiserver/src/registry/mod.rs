@@ -4,8 +4,10 @@
 //! [`crate::admission`], and [`crate::storage`] keeps the result. Every failure is a `Status`.
 
 mod addresses;
+mod apply;
 mod create;
 mod delete;
+mod fields;
 mod initial;
 mod list;
 pub(crate) mod namespaces;
@@ -32,7 +34,7 @@ use addresses::Addresses;
 pub use addresses::{InvalidRange, ServiceRange};
 pub(crate) use create::generated;
 pub(crate) use delete::{DeleteOptions, Deleted};
-pub(crate) use list::{List, ListOptions, Match, Selection};
+pub(crate) use list::{List, ListOptions, Match, Selection, too_large};
 pub(crate) use update::{Part, Put};
 
 /// The registry; cloning it shares the store.
@@ -49,10 +51,21 @@ pub(crate) struct Registry {
 pub(crate) struct WriteOptions<'a> {
     /// Who writes.
     pub(crate) user: &'a Arc<User>,
+    /// Who will own the fields that change; `None`: what the object says already stays.
+    pub(crate) manager: Option<FieldManager<'a>>,
     /// Do everything but store.
     pub(crate) dry_run: bool,
     /// The request's place in its trace.
     pub(crate) traceparent: Traceparent,
+}
+
+/// Which program writes, as `managedFields` will say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FieldManager<'a> {
+    /// What the request gives, or the client's program.
+    pub(crate) name: &'a str,
+    /// Through which subresource; empty for the resource itself.
+    pub(crate) subresource: &'a str,
 }
 
 impl WriteOptions<'static> {
@@ -60,6 +73,10 @@ impl WriteOptions<'static> {
     pub(crate) fn own() -> Self {
         Self {
             user: User::server(),
+            manager: Some(FieldManager {
+                name: "minik-apiserver",
+                subresource: "",
+            }),
             dry_run: false,
             traceparent: Traceparent::new(),
         }
@@ -204,7 +221,7 @@ fn status_of(error: &WriteError) -> Status {
 }
 
 /// Timestamps of the API have whole seconds.
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     let now = Timestamp::now();
     Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
 }

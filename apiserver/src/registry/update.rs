@@ -5,7 +5,7 @@ use std::sync::Arc;
 use minik_api::object::Object;
 use minik_api::status::Status;
 
-use super::{Registry, Target, WriteOptions, namespaces, now, status_of};
+use super::{Registry, Target, WriteOptions, fields, namespaces, now, status_of};
 use crate::admission::{self, Attributes, Operation};
 use crate::kinds::{validate_metadata, validate_metadata_update};
 use crate::storage::{Change, Expect, Stored, WriteError};
@@ -94,7 +94,7 @@ impl Registry {
         &self,
         target: &Target<'_>,
         part: Part,
-        options: &WriteOptions,
+        options: &WriteOptions<'_>,
         old: &Object,
         mut new: Object,
     ) -> Result<Put, Status> {
@@ -107,6 +107,8 @@ impl Registry {
             Part::Named(part) => rules.prepare_part_update(part, &mut new, old),
             Part::Own => {}
         }
+        rules.defaults(&mut new);
+        fields::updated(target.kind, &*rules, options, old, &mut new);
         rules.stamp(&mut new, old, now().0);
         let attributes = Attributes {
             subresource: part.subresource(),
@@ -122,7 +124,7 @@ impl Registry {
         if rules.has_generation() && rules.raises_generation(&new, old) {
             new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
         }
-        if new == *old {
+        if fields::is_same(&mut new, old) {
             return Ok(Put::Keep);
         }
         errors.extend(validate_metadata(target.kind, rules.name_rule(), &new.metadata));

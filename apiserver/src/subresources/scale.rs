@@ -32,7 +32,7 @@ pub(super) async fn handle(api: &Api, call: Call, body: Body) -> Result<Response
         }
         _ => scale_of(&call, &api.registry.get(call.target())?.object())?,
     };
-    match call.accept.choose(|kind, _| kind == "Table")? {
+    match &call.accept.choose(|kind, _| kind == "Table")?.form {
         Form::Plain => Ok(json(StatusCode::OK, &call.accept, &scaled)),
         Form::As { version, .. } => Ok(json(StatusCode::OK, &call.accept, &table(&scaled, version))),
     }

@@ -28,6 +28,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// A running server.
 pub struct Server {
@@ -224,12 +225,36 @@ impl Client {
 
     /// Begins a watch.
     pub async fn watch(&mut self, path: &str) -> Watch {
-        let answer = self.open("GET", path, &[], "").await;
+        self.watch_as(path, "application/json").await
+    }
+
+    /// Begins a watch that sends objects in a form of their own.
+    pub async fn watch_as(&mut self, path: &str, accept: &str) -> Watch {
+        let answer = self.open("GET", path, &[("accept", accept)], "").await;
         assert_eq!(answer.status(), StatusCode::OK);
         Watch {
             body: answer.into_body(),
             rest: Vec::new(),
         }
+    }
+}
+
+/// A watch over WebSocket.
+pub type Socket = tokio_tungstenite::WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
+
+impl Client {
+    /// Begins a watch over WebSocket.
+    pub async fn watch_socket(&mut self, path: &str) -> Socket {
+        let headers = [
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let mut answer = self.open("GET", path, &headers, "").await;
+        assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
+        let upgraded = hyper::upgrade::on(&mut answer).await.unwrap();
+        Socket::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await
     }
 }
 

@@ -141,6 +141,42 @@ impl Describe {
                 .await
                 .map(|endpoints| vec![endpoints])
                 .unwrap_or_default(),
+            "ReplicaSet" | "ReplicationController" | "StatefulSet" | "DaemonSet" => {
+                owned(list(format!("/api/v1/namespaces/{namespace}/pods")).await?, text("uid"))
+            }
+            "Deployment" => {
+                let sets = list(format!("/apis/apps/v1/namespaces/{namespace}/replicasets")).await;
+                // A server without them can still show the deployment.
+                owned(sets.unwrap_or_default(), text("uid"))
+            }
+            "PersistentVolumeClaim" => {
+                let mut pods = list(format!("/api/v1/namespaces/{namespace}/pods")).await?;
+                pods.retain(|pod| uses(pod, name));
+                pods
+            }
+            "ServiceAccount" => {
+                let mut secrets = list(format!("/api/v1/namespaces/{namespace}/secrets"))
+                    .await
+                    .unwrap_or_default();
+                secrets.retain(|secret| {
+                    secret["type"] == "kubernetes.io/service-account-token"
+                        && secret["metadata"]["annotations"]["kubernetes.io/service-account.name"] == name
+                });
+                secrets
+            }
+            "Namespace" => {
+                let mut found = Vec::new();
+                for (kind, plural) in [("ResourceQuota", "resourcequotas"), ("LimitRange", "limitranges")] {
+                    let listed = list(format!("/api/v1/namespaces/{name}/{plural}"))
+                        .await
+                        .unwrap_or_default();
+                    found.extend(listed.into_iter().map(|mut object| {
+                        object["kind"] = Value::from(kind);
+                        object
+                    }));
+                }
+                found
+            }
             _ => Vec::new(),
         };
         let mut lease = Value::Null;
@@ -156,6 +192,23 @@ impl Describe {
             object,
         })
     }
+}
+
+/// Those that an object with this uid controls.
+fn owned(mut objects: Vec<Value>, uid: &str) -> Vec<Value> {
+    objects.retain(|object| {
+        let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+        owners
+            .into_iter()
+            .any(|owner| owner["controller"] == true && owner["uid"] == uid)
+    });
+    objects
+}
+
+/// Whether a pod mounts a claim.
+fn uses(pod: &Value, claim: &str) -> bool {
+    let mut volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    volumes.any(|volume| volume["persistentVolumeClaim"]["claimName"] == claim)
 }
 
 /// The objects whose names begin like this: `describe pod web` shows web-1 and web-2.

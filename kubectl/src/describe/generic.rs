@@ -52,6 +52,9 @@ fn field(sheet: &mut Sheet, depth: usize, name: &str, value: &Value) {
 
 /// `podCIDR` becomes `Pod CIDR`.
 fn label(name: &str) -> String {
+    if name == "uid" {
+        return "UID".to_owned();
+    }
     let mut label = String::new();
     let mut before = ' ';
     let characters: Vec<char> = name.chars().collect();
@@ -80,7 +83,7 @@ mod tests {
             ("nodeName", "Node Name"),
             ("podCIDR", "Pod CIDR"),
             ("clusterIP", "Cluster IP"),
-            ("uid", "Uid"),
+            ("uid", "UID"),
         ] {
             assert_eq!(label(name), expected);
         }

@@ -53,14 +53,14 @@ pub fn describe(sheet: &mut Sheet, pod: &Value) {
         ),
     ] {
         if !items(&spec[list]).is_empty() {
-            containers(sheet, label, items(&spec[list]), items(&status[statuses]));
+            containers(sheet, "", label, items(&spec[list]), items(&status[statuses]));
         }
     }
     conditions(sheet, items(&status["conditions"]));
-    volumes(sheet, items(&spec["volumes"]));
+    volumes(sheet, "", items(&spec["volumes"]));
     sheet.field_if(0, "QoS Class", &status["qosClass"]);
     sheet.map("Node-Selectors", &spec["nodeSelector"], &[]);
-    tolerations(sheet, items(&spec["tolerations"]));
+    tolerations(sheet, "", items(&spec["tolerations"]));
 }
 
 fn phase(sheet: &mut Sheet, pod: &Value) {
@@ -75,15 +75,16 @@ fn phase(sheet: &mut Sheet, pod: &Value) {
     }
 }
 
-fn containers(sheet: &mut Sheet, label: &str, containers: &[Value], statuses: &[Value]) {
-    sheet.line(0, &format!("{label}:"));
+/// Containers; `inside` is the indentation of what they stand in, which is a template or nothing.
+pub fn containers(sheet: &mut Sheet, inside: &str, label: &str, containers: &[Value], statuses: &[Value]) {
+    sheet.line(0, &format!("{inside}{label}:"));
     for container in containers {
         let none = Value::Null;
         let status = statuses
             .iter()
             .find(|status| status["name"] == container["name"])
             .unwrap_or(&none);
-        sheet.line(1, &format!("{}:", plain(&container["name"])));
+        sheet.line(1, &format!("{}{}:", deeper(inside), plain(&container["name"])));
         if !status.is_null() {
             sheet.field(2, "Container ID", &plain(&status["containerID"]));
         }
@@ -313,14 +314,15 @@ fn conditions(sheet: &mut Sheet, conditions: &[Value]) {
     }
 }
 
-fn volumes(sheet: &mut Sheet, volumes: &[Value]) {
+/// Volumes, likewise.
+pub fn volumes(sheet: &mut Sheet, inside: &str, volumes: &[Value]) {
     if volumes.is_empty() {
-        sheet.line(0, "Volumes:\t<none>");
+        sheet.line(0, &format!("{inside}Volumes:\t<none>"));
         return;
     }
-    sheet.line(0, "Volumes:");
+    sheet.line(0, &format!("{inside}Volumes:"));
     for volume in volumes {
-        sheet.line(1, &format!("{}:", plain(&volume["name"])));
+        sheet.line(1, &format!("{}{}:", deeper(inside), plain(&volume["name"])));
         let Some((kind, source)) = volume
             .as_object()
             .and_then(|map| map.iter().find(|(name, _)| *name != "name"))
@@ -332,7 +334,8 @@ fn volumes(sheet: &mut Sheet, volumes: &[Value]) {
     }
 }
 
-fn volume_source(sheet: &mut Sheet, kind: &str, source: &Value) {
+/// What a volume is made of.
+pub fn volume_source(sheet: &mut Sheet, kind: &str, source: &Value) {
     match kind {
         "emptyDir" => {
             sheet.field(
@@ -346,7 +349,11 @@ fn volume_source(sheet: &mut Sheet, kind: &str, source: &Value) {
         "hostPath" => {
             sheet.field(2, "Type", "HostPath (bare host directory volume)");
             sheet.field(2, "Path", &plain(&source["path"]));
-            sheet.field(2, "HostPathType", &plain(&source["type"]));
+            let kind = match &source["type"] {
+                Value::Null => "<none>".to_owned(),
+                kind => plain(kind),
+            };
+            sheet.field(2, "HostPathType", &kind);
         }
         "configMap" => {
             sheet.field(2, "Type", "ConfigMap (a volume populated by a ConfigMap)");
@@ -409,13 +416,23 @@ fn volume_source(sheet: &mut Sheet, kind: &str, source: &Value) {
     }
 }
 
-fn tolerations(sheet: &mut Sheet, tolerations: &[Value]) {
+/// Names inside of a template stand one blank deeper, as kubectl's do.
+fn deeper(inside: &str) -> &'static str {
+    if inside.is_empty() { "" } else { " " }
+}
+
+/// Tolerations, likewise.
+pub fn tolerations(sheet: &mut Sheet, inside: &str, tolerations: &[Value]) {
     let texts: Vec<String> = tolerations.iter().map(toleration).collect();
     if texts.is_empty() {
-        sheet.line(0, "Tolerations:\t<none>");
+        sheet.line(0, &format!("{inside}Tolerations:\t<none>"));
     }
     for (index, text) in texts.iter().enumerate() {
-        let label = if index == 0 { "Tolerations:" } else { "" };
+        let label = if index == 0 {
+            format!("{inside}Tolerations:")
+        } else {
+            String::new()
+        };
         sheet.line(0, &format!("{label}\t{text}"));
     }
 }

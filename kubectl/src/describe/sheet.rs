@@ -157,7 +157,8 @@ impl Sheet {
                     line.push_str(&" ".repeat(width - cell.chars().count()));
                 }
             }
-            text.push_str(line.trim_end());
+            // What stands behind the last cell stays, as kubectl's tabwriter leaves it.
+            text.push_str(&line);
             text.push('\n');
         }
         text

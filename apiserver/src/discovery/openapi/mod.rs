@@ -8,6 +8,7 @@
 //! Documents are made when they are asked for and kept by those who asked: the index has a hash for each, under which a
 //! document never changes. Nothing of them stays in memory here.
 
+mod custom;
 mod descriptions;
 mod names;
 mod operations;
@@ -118,7 +119,7 @@ fn document(kinds: &Kinds, edition: Edition, meant: impl Fn(&Kind) -> bool) -> V
     let mut schemas = Schemas::new(edition, &descriptions);
     let mut paths = Map::new();
     for kind in kinds.all().into_iter().filter(|kind| meant(kind)) {
-        let object = schemas.object(kind, || kinds.rules(kind).schema(edition == Edition::V3));
+        let object = schemas.object(kind, || kinds.rules(kind).schema());
         paths.append(&mut operations::paths(kind, &object, &mut schemas));
     }
     let info = json!({"title": "Kubernetes", "version": super::GIT_VERSION});
@@ -139,7 +140,7 @@ fn hash(all: &[&'static Kind], kinds: &Kinds, meant: impl Fn(&Kind) -> bool) -> 
     for kind in all.iter().filter(|kind| meant(kind)) {
         digest.update(format!("{kind:?}"));
         if schema::of(kind).is_none()
-            && let Some(custom) = kinds.rules(kind).schema(true)
+            && let Some(custom) = kinds.rules(kind).schema()
         {
             digest.update(custom.to_string());
         }

@@ -8,6 +8,7 @@ use minik_api::kinds::Kind;
 use minik_api::schema::{self, Definition, Field, List, Shape};
 use serde_json::{Map, Value, json};
 
+use super::custom::{self, TYPE_META};
 use super::descriptions::Descriptions;
 use super::names;
 
@@ -44,25 +45,16 @@ impl<'a> Schemas<'a> {
         self.edition
     }
 
-    /// `{"$ref": …}` to the objects of a kind. `custom` is the schema of a kind that isn't in the table of shapes.
-    pub(super) fn object(&mut self, kind: &Kind, custom: impl FnOnce() -> Option<Value>) -> Value {
-        if let Some(definition) = schema::of(kind) {
-            return self.definition(definition);
+    /// `{"$ref": …}` to the objects of a kind. `definition` has the schema of one that isn't in the table of shapes.
+    pub(super) fn object(&mut self, kind: &Kind, definition: impl FnOnce() -> Option<Value>) -> Value {
+        if let Some(shape) = schema::of(kind) {
+            return self.definition(shape);
         }
         let name = names::object(kind);
         if self.asked.insert(name.clone()) {
-            let mut schema = custom().unwrap_or_else(|| json!({"type": "object"}));
-            if schema["properties"].is_object() {
-                let metadata = self.named("meta", "v1", "ObjectMeta");
-                let properties = &mut schema["properties"];
-                properties["metadata"] = json!({"allOf": [metadata], "description": "Standard object's metadata."});
-                if self.edition == Edition::V2 {
-                    properties["metadata"] = metadata_reference(properties["metadata"].take());
-                }
-                for (field, text) in TYPE_META {
-                    properties[field] = json!({"type": "string", "description": text});
-                }
-            }
+            let metadata = self.named("meta", "v1", "ObjectMeta");
+            let metadata = self.described(metadata, "Standard object's metadata.");
+            let mut schema = custom::schema(definition(), self.edition, &metadata);
             schema["x-kubernetes-group-version-kind"] =
                 json!([group_version_kind(kind.group, kind.version, kind.kind)]);
             self.made.insert(name.clone(), schema);
@@ -262,21 +254,9 @@ impl<'a> Schemas<'a> {
     }
 }
 
-const TYPE_META: [(&str, &str); 2] = [
-    (
-        "apiVersion",
-        "The group and version of this representation of the object, as in `apps/v1`.",
-    ),
-    ("kind", "The kind of the object, in CamelCase. It can't be changed."),
-];
-
 /// `{"group": …, "version": …, "kind": …}`
 pub(super) fn group_version_kind(group: &str, version: &str, kind: &str) -> Value {
     json!({"group": group, "version": version, "kind": kind})
-}
-
-fn metadata_reference(wrapped: Value) -> Value {
-    wrapped["allOf"][0].clone()
 }
 
 fn zero(shape: &Shape) -> Option<Value> {
@@ -299,6 +279,7 @@ fn extend(schema: &mut Map<String, Value>, field: &Field) {
         List::Default => {}
         List::Atomic if is_list => add("list-type", "atomic".into()),
         List::Atomic => add("map-type", "atomic".into()),
+        List::Granular => add("map-type", "granular".into()),
         List::Set => add("list-type", "set".into()),
         List::Map(keys) => {
             add("list-type", "map".into());

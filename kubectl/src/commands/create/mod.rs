@@ -114,6 +114,12 @@ impl Create {
         let Some(generator) = &self.generator else {
             return self.from_files(global).await;
         };
+        let mut global = global.clone();
+        if matches!(generator, Generator::Rolebinding(_) | Generator::Clusterrolebinding(_)) {
+            // Here --user is to whom the role is given, not who asks.
+            global.connection.user = None;
+        }
+        let global = &global;
         let (creating, object) = match generator {
             Generator::Clusterrole(words) => (&words.creating, words.object(&Session::open(global).await?).await?),
             Generator::Clusterrolebinding(words) => (&words.creating, words.object()?),

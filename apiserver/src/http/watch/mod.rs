@@ -3,6 +3,8 @@
 //! A watch holds nothing but its place in the ring of its resource. It ends when its time is over, when the server stops, or
 //! when it is slower than the ring is long; then its last line is an `ERROR` with 410, and the client lists again.
 
+mod socket;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +15,6 @@ use bytes::Bytes;
 use futures::stream;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use minik_api::kinds::Kind;
 use minik_api::status::Status;
 use rand::Rng;
 use serde_json::json;
@@ -21,12 +22,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::accept::Form;
-use super::{Api, Call, respond};
-use crate::kinds::KindRules;
+use super::shape::{self, Shape};
+use super::{Api, Call};
 use crate::registry::{self, Selection};
-use crate::storage::{Event, EventKind, Expired, Revision, Store, Stored, line};
-use crate::table::{self, Include};
+use crate::storage::{Event, EventKind, Expired, Revision, Store, Stored};
 
 /// A watch without a timeout ends somewhere in here, so that not all come back at once.
 const TIMEOUT_SECONDS: std::ops::Range<u64> = 1800..3600;
@@ -34,7 +33,7 @@ const TIMEOUT_SECONDS: std::ops::Range<u64> = 1800..3600;
 const BOOKMARK: Duration = Duration::from_secs(60);
 
 /// Answers with a stream.
-pub(super) fn handle(api: &Api, call: &Call) -> Result<Response, Status> {
+pub(super) fn handle(api: &Api, call: Call) -> Result<Response, Status> {
     let kind = call.path.kind;
     let selection = call.params.selection(call.namespace());
     selection.check(kind, &*call.rules)?;
@@ -47,7 +46,7 @@ pub(super) fn handle(api: &Api, call: &Call) -> Result<Response, Status> {
         store,
         resource,
         selection,
-        shape: Shape::of(call)?,
+        shape: Shape::of(&call, call.accept.choose_stream(shape::is_served)?)?,
         after: Revision::default(),
         bookmarks: call.params.bookmarks,
         next_bookmark: Instant::now() + BOOKMARK,
@@ -60,6 +59,9 @@ pub(super) fn handle(api: &Api, call: &Call) -> Result<Response, Status> {
         call.params.list.revision.unwrap_or_default(),
         call.params.initial_events,
     );
+    if socket::is_asked(&call.parts.headers) {
+        return socket::open(call.parts, watcher);
+    }
     let lines = stream::unfold(watcher, |mut watcher| async move {
         let line = watcher.next().await?;
         Some((Ok::<_, std::convert::Infallible>(line), watcher))
@@ -97,9 +99,15 @@ impl Watcher {
             return;
         }
         let snapshot = self.store.snapshot(&self.resource);
+        if revision > snapshot.revision {
+            let status = registry::too_large(revision, snapshot.revision);
+            self.lines.push_back(error_line(&status));
+            self.over = true;
+            return;
+        }
         for stored in snapshot.objects(&self.resource, &self.selection.namespace, None) {
             if self.selection.takes(stored) {
-                self.lines.push_back(self.shape.line(EventKind::Added, stored));
+                self.lines.push_back(self.shape.event(EventKind::Added, stored));
             }
         }
         self.after = snapshot.revision;
@@ -121,7 +129,7 @@ impl Watcher {
             match self.store.events(&self.resource, self.after) {
                 Ok((events, newest)) => {
                     for event in &events {
-                        self.lines.extend(line_for(&self.shape, &self.selection, event));
+                        self.lines.extend(line_for(&mut self.shape, &self.selection, event));
                     }
                     // A client may be ahead of us, with a revision that is still to come.
                     self.after = self.after.max(newest);
@@ -170,79 +178,21 @@ fn transition<'a>(selection: &Selection, event: &'a Event) -> Option<(EventKind,
     }
 }
 
-fn line_for(shape: &Shape, selection: &Selection, event: &Event) -> Option<Bytes> {
+fn line_for(shape: &mut Shape, selection: &Selection, event: &Event) -> Option<Bytes> {
     let (kind, object) = transition(selection, event)?;
-    if kind == event.kind && matches!(shape, Shape::Plain(kind) if kind.stored_in.is_none()) {
-        return Some(event.line());
+    if kind == event.kind
+        && let Some(line) = shape.shared(event)
+    {
+        return Some(line);
     }
     if object.revision == event.object.revision {
-        return Some(shape.line(kind, object));
+        return Some(shape.event(kind, object));
     }
     // It ceased to be selected: its state from before, at the revision of the change.
     let mut before = object.object();
     before.metadata.resource_version = Some(event.object.revision.to_string());
     let before = Stored::unsaved(object.key.clone(), &before);
-    Some(shape.line(kind, &before))
-}
-
-/// In which form the objects of a watch are sent.
-enum Shape {
-    Plain(&'static Kind),
-    Table {
-        kind: &'static Kind,
-        rules: KindRules,
-        version: String,
-        include: Include,
-    },
-    Partial(String),
-}
-
-impl Shape {
-    fn of(call: &Call) -> Result<Self, Status> {
-        let kind = call.path.kind;
-        Ok(match respond::form(&call.accept)? {
-            Form::Plain => Self::Plain(kind),
-            Form::As { kind: name, version } if name == "Table" => Self::Table {
-                kind,
-                rules: call.rules.clone(),
-                version: version.clone(),
-                include: Include::parse(call.params.include_object.as_deref())?,
-            },
-            Form::As { version, .. } => Self::Partial(version.clone()),
-        })
-    }
-
-    fn line(&self, event: EventKind, stored: &Stored) -> Bytes {
-        match self {
-            Self::Plain(kind) => line(event, &respond::plain(kind, stored)),
-            Self::Table {
-                kind,
-                rules,
-                version,
-                include,
-            } => {
-                let meta = respond::Meta::of_one(stored);
-                let table = table::table(kind, &**rules, version, &[stored], *include, &meta);
-                line(event, table.to_string().as_bytes())
-            }
-            Self::Partial(version) => line(event, table::partial(version, &stored.object()).to_string().as_bytes()),
-        }
-    }
-
-    fn bookmark(&self, revision: Revision, initial_events_end: bool) -> Bytes {
-        let (kind, version) = match self {
-            Self::Plain(kind) => (kind.kind, kind.api_version()),
-            Self::Table { version, .. } => ("Table", format!("meta.k8s.io/{version}")),
-            Self::Partial(version) => ("PartialObjectMetadata", format!("meta.k8s.io/{version}")),
-        };
-        let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
-        if initial_events_end {
-            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
-        }
-        let object = json!({"kind": kind, "apiVersion": version, "metadata": metadata});
-        let event = json!({"type": "BOOKMARK", "object": object});
-        format!("{event}\n").into()
-    }
+    Some(shape.event(kind, &before))
 }
 
 fn gone(expired: &Expired) -> Status {

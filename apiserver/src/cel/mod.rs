@@ -1,0 +1,4 @@
+//! CEL.
+mod duration;
+
+pub(crate) use duration::parse as parse_duration;
