@@ -47,13 +47,19 @@ impl Call {
         let text = watched.as_deref().unwrap_or(&decoded);
         let find = |group: &str, version: &str, plural: &str| kinds.at(group, version, plural);
         let mut path = ResourcePath::parse_with(text, &find).ok_or_else(Status::no_such_path)?;
-        let mut params = Params::parse(&parts.uri)?;
+        let mut params = match path.subresource.as_deref() {
+            // The query is for whom the request is passed on to.
+            Some("proxy") => Params::default(),
+            _ => Params::parse(&parts.uri)?,
+        };
         if watched.is_some() {
             params.watch = true;
             if let Some(name) = path.name.take() {
                 params.fields = params.fields.and("metadata.name", &name);
             }
         }
+        let rules = kinds.rules(path.kind);
+        params.fields = params.fields.renamed(|field| rules.stored_field(field));
         let user = parts
             .extensions
             .get::<Arc<User>>()
@@ -61,7 +67,7 @@ impl Call {
             .ok_or_else(Status::unauthorized)?;
         Ok(Self {
             method: parts.method.clone(),
-            rules: kinds.rules(path.kind),
+            rules,
             path,
             manager: field_manager::of(&params, &parts)?,
             params,
