@@ -11,6 +11,7 @@ mod node;
 mod pods;
 mod restarts;
 mod scheduling;
+mod side_by_side;
 
 use std::sync::OnceLock;
 
