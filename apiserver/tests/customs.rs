@@ -1,4 +1,5 @@
 //! Custom kinds over the wire: defined, served, validated, shown, scaled and taken away while the server runs.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
 
@@ -251,42 +252,82 @@ async fn names_are_somebodys() {
 async fn documents_follow_the_definition() {
     let server = Server::start().await;
     let mut client = server.admin().await;
-    define(&server, &mut client, &definition()).await;
+    let color = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/color";
     let mut urls = Vec::new();
-    for color in [
+    for schema in [
         json!({"type": "string"}),
         json!({"type": "string", "description": "What it looks like."}),
     ] {
+        let mut definition = definition();
+        *definition.pointer_mut(color).unwrap() = schema.clone();
+        define(&server, &mut client, &definition).await;
         let index = client.get("/openapi/v3").await.json();
-        let url = index["paths"]["apis/example.com/v1"]["serverRelativeURL"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let url = index["paths"]["apis/example.com/v1"]["serverRelativeURL"].as_str();
+        let url = url.unwrap().to_owned();
         let document = client.get(&url).await.json();
         let widget = &document["components"]["schemas"]["com.example.v1.Widget"];
         assert_eq!(
             widget["x-kubernetes-group-version-kind"],
             json!([{"group": "example.com", "version": "v1", "kind": "Widget"}])
         );
-        assert_eq!(widget["properties"]["spec"]["properties"]["size"]["maximum"], 10);
+        assert_eq!(widget["properties"]["spec"]["properties"]["color"], schema);
         assert!(widget["properties"]["metadata"]["allOf"][0]["$ref"].is_string());
         urls.push(url);
-        let path = format!("{DEFINITIONS}/widgets.example.com");
-        let mut new = client.get(&path).await.json();
-        let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/color";
-        *new.pointer_mut(schema).unwrap() = color;
-        let written = client.put(&path, &new).await.json();
-        // The server tells by its own watch when it has seen this, and the new document is there by then or soon after.
-        let is_new = |document: &Value| {
-            let spec = &document["components"]["schemas"]["com.example.v1.Widget"]["properties"]["spec"];
-            spec["properties"]["color"] == *written.pointer(schema).unwrap()
-        };
-        let seen = async {
-            while !is_new(&client.get("/openapi/v3/apis/example.com/v1").await.json()) {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, seen).await.unwrap();
+
+        let mut watcher = server.admin().await;
+        let mut events = watch(&mut watcher, "widgets.example.com").await;
+        client.delete(&format!("{DEFINITIONS}/widgets.example.com")).await;
+        reach(&mut events, |event| event["type"] == "DELETED").await;
+        assert_eq!(client.get("/openapi/v3/apis/example.com/v1").await.code, 404);
     }
     assert_ne!(urls[0], urls[1], "what has changed has another hash");
+}
+
+#[tokio::test]
+async fn customs_are_applied_by_their_schema() {
+    let server = Server::start().await;
+    let mut client = server.admin().await;
+    let mut definition = definition();
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["parts"] = json!({
+        "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"],
+        "items": {"type": "object", "required": ["id"], "properties": {
+            "id": {"type": "string"}, "count": {"type": "integer"}}}});
+    define(&server, &mut client, &definition).await;
+    let headers = [("content-type", "application/apply-patch+yaml")];
+    let path = format!("{WIDGETS}/w");
+    let by = |manager: &str| format!("{path}?fieldManager={manager}");
+    let first = widget("w", json!({"size": 1, "parts": [{"id": "a", "count": 1}]}));
+    let created = client.send("PATCH", &by("one"), &headers, first.to_string()).await;
+    assert_eq!(created.code, 201, "{:?}", created.body);
+    let created = created.json();
+    let entry = &created["metadata"]["managedFields"][0];
+    assert_eq!(entry["apiVersion"], "example.com/v1");
+    let part = "k:{\"id\":\"a\"}";
+    let owned = json!({"f:spec": {"f:parts": {part: {".": {}, "f:count": {}, "f:id": {}}}, "f:size": {}}});
+    assert_eq!(entry["fieldsV1"], owned);
+    let second = widget("w", json!({"parts": [{"id": "b"}]}));
+    let merged = client
+        .send("PATCH", &by("two"), &headers, second.to_string())
+        .await
+        .json();
+    assert_eq!(merged["spec"]["parts"], json!([{"id": "a", "count": 1}, {"id": "b"}]));
+    let third = widget("w", json!({"parts": [{"id": "a", "count": 2}]}));
+    let (code, message) = client
+        .send("PATCH", &by("two"), &headers, third.to_string())
+        .await
+        .failure();
+    let expected = "Apply failed with 1 conflict: conflict with \"one\": .spec.parts[id=\"a\"].count";
+    assert_eq!((code, message.as_str()), (409, expected));
+    let again = client
+        .send("PATCH", &by("one"), &headers, first.to_string())
+        .await
+        .json();
+    assert_eq!(again, merged, "what changes nothing writes nothing");
+    let unknown = widget("w", json!({"shape": "round"}));
+    let (code, message) = client
+        .send("PATCH", &by("one"), &headers, unknown.to_string())
+        .await
+        .failure();
+    let expected = "failed to create typed patch object (/w; example.com/v1, Kind=Widget): .spec.shape: field not declared in schema";
+    assert_eq!((code, message.as_str()), (500, expected));
 }

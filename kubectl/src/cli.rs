@@ -144,11 +144,20 @@ pub enum Verb {
     Top(commands::top::TopVerb),
     /// Show the groups and versions that the server has
     ApiVersions(commands::api_versions::ApiVersions),
+    /// Serve the API on this machine, as you
+    Proxy(commands::proxy::Proxy),
     /// Show where the server is
     ClusterInfo(commands::cluster_info::ClusterInfo),
     /// Show and change the kubeconfig
     #[command(subcommand)]
     Config(commands::config::ConfigVerb),
+    /// Have your shell complete verbs, flags, kinds and names
+    Completion(commands::completion::Completion),
+    /// What the shells' scripts call
+    #[command(name = "__complete", hide = true)]
+    Complete(commands::completion::Complete),
+    /// Show the flags that every verb has
+    Options(commands::options::Options),
     /// Show the client's and the server's version
     Version(commands::version::Version),
 }
@@ -196,8 +205,12 @@ impl Verb {
             Self::Events(verb) => verb.run(global).await,
             Self::Top(verb) => verb.run(global).await,
             Self::ApiVersions(verb) => verb.run(global).await,
+            Self::Proxy(verb) => verb.run(global).await,
             Self::ClusterInfo(verb) => verb.run(global).await,
             Self::Config(verb) => verb.run(global),
+            Self::Completion(verb) => verb.run(),
+            Self::Complete(verb) => verb.run(global).await,
+            Self::Options(verb) => verb.run(),
             Self::Version(verb) => verb.run(global).await,
         }
     }

@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 
 use super::columns::{Column, cells};
 use super::embedded;
+use super::rule::judge;
 use super::schema::{Schema, defaults, drop_nulls, prune, unique, validate};
 use crate::decode::{self, DecodeError, Place};
+use crate::fields;
 use crate::kinds::{NAME, Rules, keep};
 
 const NOT_ALL_CHECKED: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
@@ -103,7 +105,24 @@ impl Rules for CustomRules {
         if let Some(scale) = &self.scale {
             errors.extend(count(&new.body, &scale.status));
         }
-        self.finish(errors, new, Some(old))
+        self.finish(errors, new, Some(old), &new.to_value(), Some(&old.to_value()))
+    }
+
+    fn fields_type(&self, _kind: &Kind) -> fields::Type<'_> {
+        fields::Type::Custom(Some(&self.schema))
+    }
+
+    fn reset_fields(&self, _kind: &Kind, subresource: &str) -> fields::Set {
+        match subresource {
+            "" if self.has_status => fields::Set::of(&["status"]),
+            "status" => {
+                let names = self.schema.properties.keys().map(String::as_str);
+                let kept = ["apiVersion", "kind", "status"];
+                let names: Vec<&str> = names.filter(|name| !kept.contains(name)).collect();
+                fields::Set::of(&[&names[..], &["metadata"]].concat())
+            }
+            _ => fields::Set::default(),
+        }
     }
 
     fn warnings(&self, _object: &Object) -> Vec<String> {
@@ -156,12 +175,19 @@ impl CustomRules {
             errors.extend(count(&new.body, &scale.spec));
             errors.extend(count(&new.body, &scale.status));
         }
-        self.finish(errors, new, old)
+        self.finish(errors, new, old, &value, before.as_ref())
     }
 
     /// What comes after the shape: objects inside, lists that hold things once, and rules, which are asked only about objects
     /// that have their types.
-    fn finish(&self, mut errors: Vec<Error>, new: &Object, old: Option<&Object>) -> Vec<Error> {
+    fn finish(
+        &self,
+        mut errors: Vec<Error>,
+        new: &Object,
+        old: Option<&Object>,
+        value: &Value,
+        before: Option<&Value>,
+    ) -> Vec<Error> {
         errors.extend(embedded::validate(&self.schema, &new.body));
         let was_unique = old.is_none_or(|old| unique(&self.schema, &old.body).is_empty());
         if was_unique {
@@ -169,6 +195,8 @@ impl CustomRules {
         }
         if errors.iter().any(is_blocking) {
             errors.push(Error::invalid(&Path::default(), Value::Null, NOT_ALL_CHECKED));
+        } else if self.schema.has_rules {
+            errors.extend(judge(&self.schema, value, before, &Place::ROOT));
         }
         errors
     }

@@ -50,6 +50,11 @@ pub(crate) fn json(code: StatusCode, accept: &Accept, value: &impl Serialize) ->
     bytes(code, accept, accept.syntax(), body.into())
 }
 
+/// JSON that is written already.
+pub(crate) fn json_bytes(code: StatusCode, accept: &Accept, json: Bytes) -> Response {
+    bytes(code, accept, accept.syntax(), json)
+}
+
 /// A failure.
 pub(crate) fn failure(status: &Status) -> Response {
     let body = status.to_value().to_string();
@@ -89,6 +94,14 @@ fn gzip(body: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), Compression::fast());
     encoder.write_all(body).expect("writing to memory doesn't fail");
     encoder.finish().expect("writing to memory doesn't fail").into()
+}
+
+/// Says of a kind that it is on its way out, whatever was asked of it.
+pub(super) fn deprecated(mut response: Response, warning: Option<&str>) -> Response {
+    if let Some(warning) = warning {
+        warn(&mut response, &[warning.to_owned()]);
+    }
+    response
 }
 
 /// `Warning: 299 - "…"`, one a warning (RFC 7234, section 5.5); kubectl shows them.

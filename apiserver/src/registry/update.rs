@@ -25,6 +25,16 @@ pub(crate) enum Part {
     Own,
 }
 
+impl Part {
+    fn subresource(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Named(name) => name,
+            Self::Main | Self::Own => "",
+        }
+    }
+}
+
 /// What a pure function makes of the current object.
 pub(crate) enum Put {
     /// Leaves it as it is.
@@ -98,9 +108,13 @@ impl Registry {
             Part::Own => {}
         }
         rules.defaults(&mut new);
-        fields::updated(target.kind, &*rules, options, old, &mut new);
+        // As upstream: nobody owns the node that a pod is bound to, so that no apply conflicts with the scheduler.
+        if part != Part::Own {
+            fields::updated(target.kind, &*rules, options, old, &mut new);
+        }
         rules.stamp(&mut new, old, now().0);
         let attributes = Attributes {
+            subresource: part.subresource(),
             old: Some(old),
             ..self.attributes(Operation::Update, target, options)
         };
@@ -110,7 +124,7 @@ impl Registry {
             Part::Main => self.assign_addresses(target, &mut new),
             Part::Status | Part::Named(_) | Part::Own => Vec::new(),
         };
-        if rules.has_generation() && rules.raises_generation(&new, old) {
+        if part != Part::Status && rules.has_generation() && rules.raises_generation(&new, old) {
             new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
         }
         if fields::is_same(&mut new, old) {
