@@ -13,6 +13,7 @@ mod node;
 mod pods;
 mod restarts;
 mod scheduling;
+mod side_by_side;
 mod verbs;
 
 use std::sync::OnceLock;
