@@ -191,6 +191,8 @@ pub(crate) struct Identity {
     pub(crate) short_names: Vec<String>,
     pub(crate) categories: Vec<String>,
     pub(crate) namespaced: bool,
+    /// The version in which objects are kept, when there are several.
+    pub(crate) stored_in: Option<String>,
     pub(crate) subresources: &'static [Subresource],
 }
 
@@ -220,7 +222,10 @@ pub(crate) fn intern(identity: &Identity) -> Option<&'static Kind> {
         categories: interned.texts(&identity.categories)?,
         namespaced: identity.namespaced,
         verbs: kinds::VERBS,
-        stored_in: None,
+        stored_in: match &identity.stored_in {
+            Some(version) => Some((interned.text(&identity.group)?, interned.text(version)?)),
+            None => None,
+        },
         subresources: identity.subresources,
     };
     let kind: &'static Kind = Box::leak(Box::new(kind));

@@ -83,7 +83,7 @@ pub(crate) trait Rules: Send + Sync {
 
     /// The OpenAPI schema of a kind that isn't in the table of shapes (`minik_api::schema`), as its definition has it: without
     /// `apiVersion`, `kind` and `metadata`.
-    fn schema(&self) -> Option<Value> {
+    fn schema(&self) -> Option<&Value> {
         None
     }
 

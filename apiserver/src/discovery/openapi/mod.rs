@@ -119,7 +119,7 @@ fn document(kinds: &Kinds, edition: Edition, meant: impl Fn(&Kind) -> bool) -> V
     let mut schemas = Schemas::new(edition, &descriptions);
     let mut paths = Map::new();
     for kind in kinds.all().into_iter().filter(|kind| meant(kind)) {
-        let object = schemas.object(kind, || kinds.rules(kind).schema());
+        let object = schemas.object(kind, || kinds.rules(kind).schema().cloned());
         paths.append(&mut operations::paths(kind, &object, &mut schemas));
     }
     let info = json!({"title": "Kubernetes", "version": super::GIT_VERSION});
@@ -139,8 +139,9 @@ fn hash(all: &[&'static Kind], kinds: &Kinds, meant: impl Fn(&Kind) -> bool) -> 
     digest.update(super::GIT_VERSION);
     for kind in all.iter().filter(|kind| meant(kind)) {
         digest.update(format!("{kind:?}"));
+        let rules = kinds.rules(kind);
         if schema::of(kind).is_none()
-            && let Some(custom) = kinds.rules(kind).schema()
+            && let Some(custom) = rules.schema()
         {
             digest.update(custom.to_string());
         }
