@@ -14,7 +14,7 @@ pub struct ResourcePath {
     pub namespace: Option<String>,
     /// Which object; `None`: the collection.
     pub name: Option<String>,
-    /// Which subresource of it.
+    /// Which subresource of it. What stands in the path behind `proxy` is no part of this.
     pub subresource: Option<String>,
 }
 
@@ -35,9 +35,6 @@ impl ResourcePath {
             ["apis", group, version, rest @ ..] => (*group, *version, rest),
             _ => return None,
         };
-        if rest.iter().any(|segment| segment.is_empty()) {
-            return None;
-        }
         let (namespace, rest) = match rest {
             // `/namespaces/x/status` is a subresource of a namespace, `/namespaces/x/pods` a collection in it.
             ["namespaces", namespace, plural, below @ ..]
@@ -50,9 +47,14 @@ impl ResourcePath {
         let (plural, name, subresource) = match rest {
             [plural] => (plural, None, None),
             [plural, name] => (plural, Some(*name), None),
+            [plural, name, "proxy", ..] => (plural, Some(*name), Some("proxy")),
             [plural, name, subresource] => (plural, Some(*name), Some(*subresource)),
             _ => return None,
         };
+        let parts = [Some(*plural), namespace.as_deref(), name, subresource];
+        if parts.contains(&Some("")) {
+            return None;
+        }
         let kind = find(group, version, plural)?;
         let fits = if kind.namespaced {
             namespace.is_some() || name.is_none()
@@ -116,6 +118,10 @@ mod tests {
             Some("b"),
             Some("log"),
         );
+        for below in ["", "/", "//c/d"] {
+            let path = format!("/api/v1/namespaces/a/pods/b:80/proxy{below}");
+            names(&path, "Pod", Some("a"), Some("b:80"), Some("proxy"));
+        }
         names("/api/v1/namespaces/a", "Namespace", None, Some("a"), None);
         names(
             "/api/v1/namespaces/a/status",
@@ -139,6 +145,9 @@ mod tests {
         for path in [
             "/api/v1/namespaces/a/nodes/n",
             "/api/v1/pods/b",
+            "/api/v1/namespaces//pods/b",
+            "/api/v1/namespaces/a/pods//log",
+            "/api/v1/namespaces/a/pods/b/log/c",
             "/api/v2/pods",
             "/api/v1/",
             "/apis/v1/pods",

@@ -170,3 +170,58 @@ async fn streams_are_joined() {
         (400, "pod unbound does not have a host assigned".to_owned())
     );
 }
+
+#[tokio::test]
+async fn requests_to_a_node_are_passed_on_to_its_kubelet() {
+    let (server, mut client) = start().await;
+    let proxy = "/api/v1/nodes/n1/proxy";
+    assert_eq!(
+        client.get(&format!("{proxy}/a%2Fb//c?watch=x&d")).await.body,
+        "/a%2Fb//c?watch=x&d\n"
+    );
+    let moved = client.get(&format!("{proxy}?a=b")).await;
+    assert_eq!(
+        (moved.code, &moved.headers["location"]),
+        (301, &format!("{proxy}/?a=b").parse().unwrap())
+    );
+    assert_eq!(client.post(&format!("{proxy}/run"), &json!({})).await.body, "/run\n");
+    let refused = client.get(&format!("{proxy}/missing")).await;
+    assert_eq!(
+        (refused.code, std::str::from_utf8(&refused.body).unwrap()),
+        (400, "container \"c\" in pod \"missing\" is waiting to start")
+    );
+    let (code, message) = client.get("/api/v1/nodes/n1:1/proxy/").await.failure();
+    assert_eq!((code, message.as_str()), (400, "address not allowed"));
+
+    let headers = [("connection", "Upgrade"), ("upgrade", "echo")];
+    let mut other = server.admin().await;
+    let mut answer = other.open("GET", &format!("{proxy}/echo"), &headers, "").await;
+    assert_eq!(answer.status(), 101);
+    let mut stream = TokioIo::new(hyper::upgrade::on(&mut answer).await.unwrap());
+    stream.write_all(b"hello").await.unwrap();
+    let mut read = vec![0; "/echo\nhello".len()];
+    stream.read_exact(&mut read).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&read), "/echo\nhello");
+}
+
+#[tokio::test]
+async fn pods_and_services_without_an_address_are_not_asked() {
+    let (_server, mut client) = start().await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let (code, message) = client.get(&format!("{pods}/p/proxy/")).await.failure();
+    assert_eq!((code, message.as_str()), (400, "pod p has no address yet"));
+    let status = json!({"status": {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}});
+    assert_eq!(client.merge(&format!("{pods}/p/status"), &status).await.code, 200);
+    let (code, message) = client.get(&format!("{pods}/p:80/proxy/")).await.failure();
+    assert_eq!((code, message.as_str()), (400, "address not allowed"));
+    let (code, message) = client.get(&format!("{pods}/ftp:p:80/proxy/")).await.failure();
+    assert_eq!((code, message.as_str()), (400, "invalid pod request \"ftp:p:80\""));
+    let (code, message) = client
+        .get("/api/v1/namespaces/default/services/https:kubernetes:https/proxy/")
+        .await
+        .failure();
+    assert_eq!(
+        (code, message.as_str()),
+        (503, "no endpoints available for service \"kubernetes\"")
+    );
+}

@@ -53,6 +53,8 @@ pub(super) const KINDS: &[Kind] = &[
         singular: "namespace",
         short_names: &["ns"],
         namespaced: false,
+        // One by one: whoever empties a cluster has to mean it.
+        verbs: &["create", "delete", "get", "list", "patch", "update", "watch"],
         subresources: &[
             Subresource {
                 name: "finalize",
@@ -70,7 +72,7 @@ pub(super) const KINDS: &[Kind] = &[
         singular: "node",
         short_names: &["no"],
         namespaced: false,
-        subresources: &[STATUS],
+        subresources: &[proxy("NodeProxyOptions"), STATUS],
         ..PLAIN
     },
     Kind {
@@ -104,6 +106,7 @@ pub(super) const KINDS: &[Kind] = &[
             stream("exec", "PodExecOptions"),
             LOG,
             stream("portforward", "PodPortForwardOptions"),
+            proxy("PodProxyOptions"),
             RESIZE,
             STATUS,
         ],
@@ -144,7 +147,7 @@ pub(super) const KINDS: &[Kind] = &[
         singular: "service",
         short_names: &["svc"],
         categories: &["all"],
-        subresources: &[STATUS],
+        subresources: &[proxy("ServiceProxyOptions"), STATUS],
         ..PLAIN
     },
     Kind {
@@ -185,6 +188,16 @@ const fn stream(name: &'static str, kind: &'static str) -> Subresource {
         kind: Some(kind),
         group_version: None,
         verbs: &["create", "get"],
+    }
+}
+
+/// Whatever is sent there goes on to the object.
+const fn proxy(kind: &'static str) -> Subresource {
+    Subresource {
+        name: "proxy",
+        kind: Some(kind),
+        group_version: None,
+        verbs: &["create", "delete", "get", "patch", "update"],
     }
 }
 

@@ -10,6 +10,7 @@ mod escalation;
 mod namespace_lifecycle;
 mod node_restriction;
 mod service_account;
+mod signing_request;
 mod trace;
 
 use minik_api::kinds::Kind;
@@ -41,6 +42,8 @@ pub(crate) struct Attributes<'a> {
     pub(crate) namespace: &'a str,
     /// To which object.
     pub(crate) name: &'a str,
+    /// Through which of its subresources; empty: the object itself, or one whose own rules have decided.
+    pub(crate) subresource: &'a str,
     /// What is stored, when it is changed.
     pub(crate) old: Option<&'a Object>,
     /// By whom.
@@ -66,6 +69,7 @@ trait Validate: Send + Sync {
 const MUTATING: &[&dyn Mutate] = &[
     &service_account::ServiceAccount,
     &default_tolerations::DefaultTolerations,
+    &signing_request::SigningRequest,
     &trace::Trace,
 ];
 const VALIDATING: &[&dyn Validate] = &[
@@ -73,6 +77,7 @@ const VALIDATING: &[&dyn Validate] = &[
     &service_account::ServiceAccount,
     &node_restriction::NodeRestriction,
     &escalation::Escalation,
+    &signing_request::SigningRequest,
 ];
 
 /// Lets every plugin change the object.

@@ -47,7 +47,11 @@ impl Call {
         let text = watched.as_deref().unwrap_or(&decoded);
         let find = |group: &str, version: &str, plural: &str| kinds.at(group, version, plural);
         let mut path = ResourcePath::parse_with(text, &find).ok_or_else(Status::no_such_path)?;
-        let mut params = Params::parse(&parts.uri)?;
+        let mut params = match path.subresource.as_deref() {
+            // The query is for whom the request is passed on to.
+            Some("proxy") => Params::default(),
+            _ => Params::parse(&parts.uri)?,
+        };
         if watched.is_some() {
             params.watch = true;
             if let Some(name) = path.name.take() {

@@ -114,8 +114,13 @@ pub(super) fn location(registry: &Registry, pod: &Object) -> Result<Option<Locat
         namespace: "",
         name,
     };
-    let node = registry.get(target)?.object();
-    let address = address_of(&node).ok_or_else(|| {
+    of_node(&registry.get(target)?.object()).map(Some)
+}
+
+/// Where the kubelet of a node listens.
+pub(super) fn of_node(node: &Object) -> Result<Location, Status> {
+    let name = node.name();
+    let address = address_of(node).ok_or_else(|| {
         Status::unavailable(format!(
             "node {name} has no address in its status; has its kubelet started?"
         ))
@@ -124,11 +129,11 @@ pub(super) fn location(registry: &Registry, pod: &Object) -> Result<Option<Locat
         .at("status.daemonEndpoints.kubeletEndpoint.Port")
         .and_then(Value::as_u64)
         .unwrap_or(DEFAULT_PORT);
-    Ok(Some(Location {
+    Ok(Location {
         node: name.to_owned(),
         address,
         port: u16::try_from(port).map_err(|_| Status::internal(format!("node {name} has the port {port}")))?,
-    }))
+    })
 }
 
 fn address_of(node: &Object) -> Option<IpAddr> {

@@ -5,6 +5,7 @@ mod eviction;
 mod finalize;
 pub(crate) mod kubelet;
 mod log;
+mod proxy;
 mod scale;
 mod streams;
 mod token;
@@ -46,6 +47,7 @@ pub(crate) async fn handle(api: &Arc<Api>, call: Call, body: Body, name: &str) -
         "finalize" => finalize::update(api, call, body).await,
         "scale" => scale::handle(api, call, body).await,
         "log" => log::get(api, &call).await,
+        "proxy" => proxy::open(api, call, body).await,
         "token" => token::create(api, call, body).await,
         "exec" | "attach" | "portforward" => streams::open(api, call, name).await,
         _ => Err(Status::no_such_path()),

@@ -7,10 +7,12 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, StatusCode};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use minik_api::object::Object;
 use minik_api::status::Status;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio_util::sync::CancellationToken;
 
 use super::{kubelet, log};
 use crate::http::{Api, Call};
@@ -35,12 +37,23 @@ pub(super) async fn open(api: &Api, call: Call, name: &str) -> Result<Response, 
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(log::refused(answer).await);
     }
+    let mut head = HeaderMap::new();
+    copy_handshake(answer.headers(), &mut head);
+    let request = axum::extract::Request::from_parts(call.parts, Body::empty());
+    Ok(join(&mut answer, request, head, api.stop.clone()))
+}
+
+/// The answer to a request that switches protocols as the other side has done; from then on, bytes go both ways.
+pub(super) fn join(
+    answer: &mut http::Response<Incoming>,
+    mut request: axum::extract::Request,
+    headers: HeaderMap,
+    stop: CancellationToken,
+) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    copy_handshake(answer.headers(), response.headers_mut());
-    let mut request = axum::extract::Request::from_parts(call.parts, Body::empty());
-    let (theirs, ours) = (hyper::upgrade::on(&mut answer), hyper::upgrade::on(&mut request));
-    let stop = api.stop.clone();
+    *response.headers_mut() = headers;
+    let (theirs, ours) = (hyper::upgrade::on(answer), hyper::upgrade::on(&mut request));
     tokio::spawn(async move {
         // Ours is there only once the 101 is sent, so both are awaited here.
         let Ok((theirs, ours)) = tokio::try_join!(theirs, ours) else {
@@ -52,7 +65,7 @@ pub(super) async fn open(api: &Api, call: Call, name: &str) -> Result<Response, 
             () = stop.cancelled() => {}
         }
     });
-    Ok(response)
+    response
 }
 
 /// The headers that belong to the upgrade, and those alone: `Upgrade`, WebSocket's, and the stream protocol's version.
