@@ -155,6 +155,28 @@ async fn a_definition_makes_a_kind() {
 }
 
 #[tokio::test]
+async fn clients_are_told_how_customs_are_patched() {
+    let server = Server::start().await;
+    let mut client = server.admin().await;
+    define(&server, &mut client, &definition()).await;
+    let types = |document: &Value, path: &str| -> Vec<String> {
+        let content = document["paths"][path]["patch"]["requestBody"]["content"]
+            .as_object()
+            .cloned();
+        content.unwrap_or_default().into_iter().map(|(name, _)| name).collect()
+    };
+    let strategic = "application/strategic-merge-patch+json".to_owned();
+    let own = client.get("/openapi/v3/apis/example.com/v1").await.json();
+    let own = types(&own, "/apis/example.com/v1/namespaces/{namespace}/widgets/{name}");
+    assert!(
+        own.contains(&"application/merge-patch+json".to_owned()) && !own.contains(&strategic),
+        "{own:?}"
+    );
+    let core = client.get("/openapi/v3/api/v1").await.json();
+    assert!(types(&core, "/api/v1/namespaces/{namespace}/pods/{name}").contains(&strategic));
+}
+
+#[tokio::test]
 async fn status_has_a_door_of_its_own() {
     let server = Server::start().await;
     let mut client = server.admin().await;
