@@ -407,29 +407,50 @@ async fn rules_are_asked_about_objects_and_their_changes() {
 }
 
 #[tokio::test]
-async fn apply_goes_by_the_schema() {
+async fn customs_are_applied_by_their_schema() {
     let server = Server::start().await;
     let mut client = server.admin().await;
     let mut definition = definition();
-    let spec = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
-    spec["ports"] = json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
-        "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "port": {"type": "integer"}}}});
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["parts"] = json!({
+        "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"],
+        "items": {"type": "object", "required": ["id"], "properties": {
+            "id": {"type": "string"}, "count": {"type": "integer"}}}});
     define(&server, &mut client, &definition).await;
     let headers = [("content-type", "application/apply-patch+yaml")];
-    for (manager, port) in [("one", "a"), ("two", "b")] {
-        let spec = json!({"size": 1, "ports": [{"name": port, "port": 80}]});
-        let path = format!("{WIDGETS}/w?fieldManager={manager}");
-        let applied = client
-            .send("PATCH", &path, &headers, widget("w", spec).to_string())
-            .await;
-        assert!(applied.code < 300, "{}", applied.json());
-    }
-    let both = client.get(&format!("{WIDGETS}/w")).await.json();
-    assert_eq!(both["spec"]["ports"].as_array().unwrap().len(), 2);
-    let spec = json!({"size": 2});
-    let path = format!("{WIDGETS}/w?fieldManager=two");
-    let conflict = client
-        .send("PATCH", &path, &headers, widget("w", spec).to_string())
-        .await;
-    assert_eq!(conflict.code, 409, "{}", conflict.json());
+    let path = format!("{WIDGETS}/w");
+    let by = |manager: &str| format!("{path}?fieldManager={manager}");
+    let first = widget("w", json!({"size": 1, "parts": [{"id": "a", "count": 1}]}));
+    let created = client.send("PATCH", &by("one"), &headers, first.to_string()).await;
+    assert_eq!(created.code, 201, "{:?}", created.body);
+    let created = created.json();
+    let entry = &created["metadata"]["managedFields"][0];
+    assert_eq!(entry["apiVersion"], "example.com/v1");
+    let part = "k:{\"id\":\"a\"}";
+    let owned = json!({"f:spec": {"f:parts": {part: {".": {}, "f:count": {}, "f:id": {}}}, "f:size": {}}});
+    assert_eq!(entry["fieldsV1"], owned);
+    let second = widget("w", json!({"parts": [{"id": "b"}]}));
+    let merged = client
+        .send("PATCH", &by("two"), &headers, second.to_string())
+        .await
+        .json();
+    assert_eq!(merged["spec"]["parts"], json!([{"id": "a", "count": 1}, {"id": "b"}]));
+    let third = widget("w", json!({"parts": [{"id": "a", "count": 2}]}));
+    let (code, message) = client
+        .send("PATCH", &by("two"), &headers, third.to_string())
+        .await
+        .failure();
+    let expected = "Apply failed with 1 conflict: conflict with \"one\": .spec.parts[id=\"a\"].count";
+    assert_eq!((code, message.as_str()), (409, expected));
+    let again = client
+        .send("PATCH", &by("one"), &headers, first.to_string())
+        .await
+        .json();
+    assert_eq!(again, merged, "what changes nothing writes nothing");
+    let unknown = widget("w", json!({"shape": "round"}));
+    let (code, message) = client
+        .send("PATCH", &by("one"), &headers, unknown.to_string())
+        .await
+        .failure();
+    let expected = "failed to create typed patch object (/w; example.com/v1, Kind=Widget): .spec.shape: field not declared in schema";
+    assert_eq!((code, message.as_str()), (500, expected));
 }

@@ -59,7 +59,7 @@ fn kind(definition: &Object, version: &Value) -> Option<CustomKind> {
     let document = &version["schema"]["openAPIV3Schema"];
     let rules = CustomRules {
         schema: schema::read(document),
-        document: document.clone(),
+        document: document.to_string().into(),
         has_status: version["subresources"]["status"].is_object(),
         scale: Scale::read(&version["subresources"]["scale"]),
         columns: Column::read(version),

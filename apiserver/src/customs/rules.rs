@@ -12,7 +12,7 @@ use super::embedded;
 use super::rule::judge;
 use super::schema::{Schema, defaults, drop_nulls, prune, unique, validate};
 use crate::decode::{self, DecodeError, Place};
-use crate::fields::Type;
+use crate::fields;
 use crate::kinds::{self, NAME, Rules, keep};
 
 const NOT_ALL_CHECKED: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
@@ -21,7 +21,7 @@ const NOT_ALL_CHECKED: &str = "some validation rules were not checked because th
 pub(super) struct CustomRules {
     pub(super) schema: Schema,
     /// The same as it stands in the definition, in JSON: for OpenAPI.
-    pub(super) document: Value,
+    pub(super) document: Box<str>,
     /// Whether the status has a door of its own.
     pub(super) has_status: bool,
     pub(super) scale: Option<Scale>,
@@ -108,6 +108,23 @@ impl Rules for CustomRules {
         self.finish(errors, new, Some(old), &new.to_value(), Some(&old.to_value()))
     }
 
+    fn fields_type(&self, _kind: &Kind) -> fields::Type<'_> {
+        fields::Type::Custom(Some(&self.schema))
+    }
+
+    fn reset_fields(&self, _kind: &Kind, subresource: &str) -> fields::Set {
+        match subresource {
+            "" if self.has_status => fields::Set::of(&["status"]),
+            "status" => {
+                let names = self.schema.properties.keys().map(String::as_str);
+                let kept = ["apiVersion", "kind", "status"];
+                let names: Vec<&str> = names.filter(|name| !kept.contains(name)).collect();
+                fields::Set::of(&[&names[..], &["metadata"]].concat())
+            }
+            _ => fields::Set::default(),
+        }
+    }
+
     fn warnings(&self, _object: &Object) -> Vec<String> {
         self.deprecation.iter().cloned().collect()
     }
@@ -127,12 +144,8 @@ impl Rules for CustomRules {
         counts(new) != counts(old)
     }
 
-    fn schema(&self) -> Option<&Value> {
-        Some(&self.document)
-    }
-
-    fn fields_type(&self, _kind: &Kind) -> Type<'_> {
-        Type::Custom(&self.document)
+    fn schema(&self) -> Option<Value> {
+        serde_json::from_str(&self.document).ok()
     }
 
     fn scale(&self, object: &Object) -> Option<kinds::Scale> {

@@ -46,7 +46,7 @@ pub(crate) use types::Type;
 pub(crate) fn type_of<'a>(kind: &Kind) -> Type<'a> {
     match schema::of(kind) {
         Some(definition) => Type::Definition(definition, false),
-        None => Type::Custom(&Value::Null),
+        None => Type::Custom(None),
     }
 }
 

@@ -12,6 +12,7 @@ mod node;
 mod pods;
 mod restarts;
 mod scheduling;
+mod verbs;
 
 use std::sync::OnceLock;
 

@@ -129,7 +129,7 @@ fn document(kinds: &Kinds, edition: Edition, meant: impl Fn(&Kind) -> bool) -> B
     let mut schemas = Schemas::new(edition, &descriptions);
     let mut paths = BTreeMap::new();
     for kind in kinds.all().into_iter().filter(|kind| meant(kind)) {
-        let object = schemas.object(kind, || kinds.rules(kind).schema().cloned());
+        let object = schemas.object(kind, || kinds.rules(kind).schema());
         paths.append(&mut operations::paths(kind, &object, &mut schemas));
     }
     let info = json!({"title": "Kubernetes", "version": super::GIT_VERSION});
