@@ -11,7 +11,7 @@
 mod admission_registration;
 pub(crate) mod api_service;
 mod catalogue;
-mod certificates;
+pub(crate) mod certificates;
 mod checks;
 mod component_status;
 mod config_map;
@@ -210,6 +210,12 @@ pub(crate) trait Rules: Send + Sync {
     /// The fields that can be selected on, besides `metadata.name` and `metadata.namespace`.
     fn fields(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// What a field that can be selected on is called in the version in which the objects are kept, if it has another name
+    /// there.
+    fn stored_field(&self, _path: &str) -> Option<&'static str> {
+        None
     }
 
     /// Whether this field can be selected on.

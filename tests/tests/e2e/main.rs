@@ -4,6 +4,7 @@ mod accounts;
 mod bad_input;
 mod daily;
 mod demo;
+mod garbage;
 mod images;
 mod isolation;
 mod kubectl;
