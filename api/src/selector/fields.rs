@@ -48,6 +48,17 @@ impl Fields {
             .all(|requirement| (field(&requirement.path) == requirement.value) == requirement.equal)
     }
 
+    /// The same, of an object in which the fields have other names; `name` gives the other name of a field that has one.
+    #[must_use]
+    pub fn renamed(mut self, name: impl Fn(&str) -> Option<&'static str>) -> Self {
+        for requirement in &mut self.0 {
+            if let Some(other) = name(&requirement.path) {
+                other.clone_into(&mut requirement.path);
+            }
+        }
+        self
+    }
+
     /// The same, and this field has to have this value.
     #[must_use]
     pub fn and(mut self, path: &str, value: &str) -> Self {

@@ -58,6 +58,8 @@ impl Call {
                 params.fields = params.fields.and("metadata.name", &name);
             }
         }
+        let rules = kinds.rules(path.kind);
+        params.fields = params.fields.renamed(|field| rules.stored_field(field));
         let user = parts
             .extensions
             .get::<Arc<User>>()
@@ -65,7 +67,7 @@ impl Call {
             .ok_or_else(Status::unauthorized)?;
         Ok(Self {
             method: parts.method.clone(),
-            rules: kinds.rules(path.kind),
+            rules,
             path,
             manager: field_manager::of(&params, &parts)?,
             params,

@@ -11,8 +11,9 @@
 mod admission_registration;
 pub(crate) mod api_service;
 mod catalogue;
-mod certificates;
+pub(crate) mod certificates;
 mod checks;
+mod component_status;
 mod config_map;
 mod controller_revision;
 mod cron_job;
@@ -120,6 +121,11 @@ pub(crate) trait Rules: Send + Sync {
     /// Writes down when something became as it is, where an update leaves that to the server.
     fn stamp(&self, _new: &mut Object, _old: &Object, _now: Timestamp) {}
 
+    /// Whether a deletion that doesn't say otherwise leaves alone what the object owns.
+    fn orphans_by_default(&self) -> bool {
+        false
+    }
+
     /// Says on an object that is to be deleted what has to happen before it goes.
     fn prepare_delete(&self, _object: &mut Object) {}
 
@@ -162,6 +168,11 @@ pub(crate) trait Rules: Send + Sync {
         Vec::new()
     }
 
+    /// What everybody is told who asks for the kind at all.
+    fn deprecation(&self) -> Option<&str> {
+        None
+    }
+
     /// How many replicas there should be and are, and of which pods; `None` for what can't be scaled.
     fn scale(&self, _object: &Object) -> Option<Scale> {
         None
@@ -199,6 +210,12 @@ pub(crate) trait Rules: Send + Sync {
     /// The fields that can be selected on, besides `metadata.name` and `metadata.namespace`.
     fn fields(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// What a field that can be selected on is called in the version in which the objects are kept, if it has another name
+    /// there.
+    fn stored_field(&self, _path: &str) -> Option<&'static str> {
+        None
     }
 
     /// Whether this field can be selected on.
@@ -342,6 +359,7 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("networking.k8s.io", "IngressClass") => &networking::IngressClasses,
         ("networking.k8s.io", "NetworkPolicy") => &networking::NetworkPolicies,
         ("networking.k8s.io", "ServiceCIDR") => &networking::ServiceCidrs,
+        ("", "ComponentStatus") => &component_status::ComponentStatuses,
         ("", "LimitRange") => &limit_range::LimitRanges,
         ("", "PersistentVolume") => &persistent_volume::Volumes,
         ("", "PersistentVolumeClaim") => &persistent_volume_claim::Claims,

@@ -104,6 +104,19 @@ impl Rules for NewEvents {
         errors
     }
 
+    fn fields(&self) -> &'static [&'static str] {
+        Events.fields()
+    }
+
+    fn stored_field(&self, path: &str) -> Option<&'static str> {
+        let stored = |name: &str| Events.fields().iter().find(|field| **field == name).copied();
+        match path.strip_prefix("regarding.") {
+            Some(part) => stored(&format!("involvedObject.{part}")),
+            None if path == "reportingController" => stored("reportingComponent"),
+            None => None,
+        }
+    }
+
     fn columns(&self) -> &'static [Column] {
         Events.columns()
     }

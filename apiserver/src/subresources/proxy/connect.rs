@@ -19,13 +19,14 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::place::Address;
+use super::unavailable;
 
 /// For connecting and the handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends one request; the answer may be an upgrade.
 pub(super) async fn send(to: &Address, request: Request<Body>) -> Result<Response<Incoming>, Status> {
-    let unreachable = |why: String| Status::unavailable(format!("error trying to reach service: {why}"));
+    let unreachable = |why: String| unavailable(format!("error trying to reach service: {why}"));
     let connect = async {
         let stream = TcpStream::connect(to.at).await.map_err(|error| error.to_string())?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;

@@ -57,6 +57,8 @@ pub(super) async fn open(api: &Api, call: Call, body: Body) -> Result<Response, 
     }
     let (mut parts, body) = answer.into_parts();
     let host = headers::host(&call.parts);
+    // Theirs is of their connection.
+    parts.version = http::Version::HTTP_11;
     parts.headers = headers::answer(&parts.headers, &prefix, &place.authority(), host.as_deref());
     Ok(Response::from_parts(parts, Body::new(body)))
 }
@@ -81,6 +83,11 @@ fn to_the_root(path: &str, query: Option<&str>) -> Response {
         response.headers_mut().insert(LOCATION, location);
     }
     response
+}
+
+/// Unlike what this server hasn't got ready yet, this needn't get better by itself: clients aren't told to try again.
+fn unavailable(message: impl Into<String>) -> Status {
+    Status::failure(503, "ServiceUnavailable", message)
 }
 
 fn target(below: &str, query: Option<&str>) -> Result<PathAndQuery, Status> {

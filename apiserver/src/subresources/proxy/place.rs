@@ -10,6 +10,7 @@ use rand::seq::IndexedRandom;
 use serde_json::Value;
 
 use super::asked::Asked;
+use super::unavailable;
 use crate::http::Call;
 use crate::registry::{Registry, Selection, Target};
 use crate::subresources::kubelet::{self, Location};
@@ -124,7 +125,7 @@ fn of_service(
         let ports = service.at("spec.ports").and_then(Value::as_array).into_iter().flatten();
         let found = ports.into_iter().find(|port| port["port"].as_u64() == Some(number));
         let found = found.ok_or_else(|| {
-            Status::unavailable(format!(
+            unavailable(format!(
                 "no service port {number} found for service {:?}",
                 service.name()
             ))
@@ -139,7 +140,7 @@ fn of_service(
     fitting
         .choose(random)
         .copied()
-        .ok_or_else(|| Status::unavailable(format!("no endpoints available for service {:?}", service.name())))
+        .ok_or_else(|| unavailable(format!("no endpoints available for service {:?}", service.name())))
 }
 
 /// Of its slices, or, where nobody has made any, of the older form.
