@@ -7,6 +7,7 @@
     reason = "figures are its output; what fails ends it"
 )]
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const ONE: usize = 1000;
 const CONNECTIONS: usize = 32;
 const EACH: usize = 200;
+const WATCHERS: usize = 100;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
@@ -48,7 +50,22 @@ async fn main() {
         times.push(begin.elapsed());
     }
     report("merge patch, one connection", &mut times, 1);
-    creates(&server).await;
+    at_once(&server, "create", |mut client, number, n| async move {
+        client.create(MAPS, &map(&many(number, n))).await;
+        client
+    })
+    .await;
+    at_once(&server, "get", |mut client, number, n| async move {
+        client.get(&format!("{MAPS}/{}", many(number, n))).await;
+        client
+    })
+    .await;
+    at_once(&server, "merge patch", |mut client, number, n| async move {
+        let patch = json!({"data": {"n": n.to_string()}});
+        client.merge(&format!("{MAPS}/{}", many(number, n)), &patch).await;
+        client
+    })
+    .await;
     let begin = Instant::now();
     let answer = client.get(MAPS).await;
     let items = answer.json()["items"].as_array().unwrap().len();
@@ -58,13 +75,18 @@ async fn main() {
         answer.body.len()
     );
     watch(&server).await;
+    fan_out(&server).await;
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
     let memory = rollup.lines().find(|line| line.starts_with("Pss:")).unwrap();
     println!("memory of this process, clients included: {memory}");
 }
 
-/// Many connections at once.
-async fn creates(server: &Server) {
+/// Many connections at once, each with its own objects.
+async fn at_once<F: Future<Output = Client> + Send>(
+    server: &Server,
+    what: &str,
+    act: impl Fn(Client, usize, usize) -> F + Copy + Send + 'static,
+) {
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
         clients.push(server.admin().await);
@@ -75,7 +97,7 @@ async fn creates(server: &Server) {
             let mut times = Vec::new();
             for n in 0..EACH {
                 let begin = Instant::now();
-                client.create(MAPS, &map(&format!("many-{number}-{n}"))).await;
+                client = act(client, number, n).await;
                 times.push(begin.elapsed());
             }
             times
@@ -87,11 +109,49 @@ async fn creates(server: &Server) {
         .flat_map(Result::unwrap)
         .collect();
     let rate = times.len() as f64 / begin.elapsed().as_secs_f64();
-    report(
-        &format!("create, {CONNECTIONS} connections, {rate:.0}/s"),
-        &mut times,
-        CONNECTIONS,
-    );
+    let what = format!("{what}, {CONNECTIONS} connections, {rate:.0}/s");
+    report(&what, &mut times, CONNECTIONS);
+}
+
+/// One writer and many who watch: how many events arrive, and how long after the write was acknowledged.
+async fn fan_out(server: &Server) {
+    let mut client = server.admin().await;
+    client.create(MAPS, &map("fan")).await;
+    let acknowledged = Arc::new(Mutex::new(vec![None; ONE]));
+    let mut watchers = Vec::new();
+    for _ in 0..WATCHERS {
+        let mut watching = server.admin().await;
+        let mut watch = watching
+            .watch(&format!("{MAPS}?watch=1&fieldSelector=metadata.name%3Dfan"))
+            .await;
+        watch.next().await.unwrap();
+        watchers.push(tokio::spawn(async move {
+            let mut arrived = Vec::with_capacity(ONE);
+            for _ in 0..ONE {
+                watch.next().await.unwrap();
+                arrived.push(Instant::now());
+            }
+            drop(watching);
+            arrived
+        }));
+    }
+    let begin = Instant::now();
+    for n in 0..ONE {
+        let patch = json!({"data": {"n": n.to_string()}});
+        client.merge(&format!("{MAPS}/fan"), &patch).await;
+        acknowledged.lock().unwrap()[n] = Some(Instant::now());
+    }
+    let arrived = futures::future::join_all(watchers).await;
+    let rate = (WATCHERS * ONE) as f64 / begin.elapsed().as_secs_f64();
+    let acknowledged = acknowledged.lock().unwrap();
+    let mut times = Vec::new();
+    for arrived in arrived {
+        // An event may be there before the answer to its write is.
+        let after = arrived.unwrap().into_iter().zip(acknowledged.iter().flatten());
+        times.extend(after.map(|(arrived, written)| arrived.saturating_duration_since(*written)));
+    }
+    let what = format!("{WATCHERS} watchers, {rate:.0} events/s; after the acknowledgement");
+    report(&what, &mut times, 1);
 }
 
 /// From before a write is sent to when its event is there.
@@ -113,6 +173,10 @@ async fn watch(server: &Server) {
         times.push(begin.elapsed());
     }
     report("patch until its event and its answer are there", &mut times, 1);
+}
+
+fn many(number: usize, n: usize) -> String {
+    format!("many-{number}-{n}")
 }
 
 fn map(name: &str) -> Value {

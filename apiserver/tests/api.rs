@@ -49,6 +49,8 @@ async fn strangers_see_health_and_version_alone() {
         ("/healthz", 200),
         ("/livez", 200),
         ("/readyz", 200),
+        ("/readyz/shutdown", 200),
+        ("/readyz/nonsense", 404),
         ("/version", 200),
         ("/api", 401),
         ("/api/v1/pods", 401),
@@ -57,6 +59,12 @@ async fn strangers_see_health_and_version_alone() {
     ] {
         assert_eq!(nobody.get(path).await.code, code, "{path}");
     }
+    let verbose = nobody.get("/readyz?verbose&exclude=shutdown").await;
+    assert_eq!(
+        verbose.body,
+        "[+]ping ok\n[+]shutdown excluded: ok\nreadyz check passed\n"
+    );
+    assert_eq!(nobody.post("/healthz", &json!({})).await.failure().0, 405);
     let mut eve = server.client(Some("eve")).await;
     assert_eq!(eve.get("/api").await.code, 200);
     let (code, message) = eve.get(PODS).await.failure();

@@ -284,3 +284,43 @@ async fn versions_of_a_kind_share_their_managers() {
     let again = apply(&mut client, &path("v1"), "fieldManager=one", &first).await;
     assert_eq!((again.code, again.json()), (200, created.json()));
 }
+
+#[tokio::test]
+async fn a_scale_can_be_applied_and_owns_the_replicas() {
+    let server = Server::start().await;
+    let mut client = server.admin().await;
+    let sets = "/apis/apps/v1/namespaces/default/deployments";
+    let labels = json!({"app": "web"});
+    let deployment = json!({"metadata": {"name": "web"}, "spec": {"replicas": 1, "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "nginx:1"}]}}}});
+    client
+        .create(&format!("{sets}?fieldManager=creator"), &deployment)
+        .await;
+    let path = format!("{sets}/web/scale");
+    let scale = |replicas: u32| {
+        json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"replicas": replicas}})
+    };
+    let (code, message) = apply(&mut client, &path, "fieldManager=me", &scale(2)).await.failure();
+    let expected = "Apply failed with 1 conflict: conflict with \"creator\" using apps/v1: .spec.replicas";
+    assert_eq!((code, message.as_str()), (409, expected));
+    let scaled = apply(&mut client, &path, "fieldManager=me&force=true", &scale(2)).await;
+    assert_eq!(
+        (scaled.code, &scaled.json()["spec"]["replicas"]),
+        (200, &json!(2)),
+        "{:?}",
+        scaled.body
+    );
+    let whole = client.get(&format!("{sets}/web")).await.json();
+    assert_eq!(managers(&whole), ["creator Update", "me Apply scale"]);
+    assert_eq!(fields(&whole, "me"), &json!({"f:spec": {"f:replicas": {}}}));
+    let patched = client
+        .merge(
+            &format!("{path}?fieldManager=kubectl"),
+            &json!({"spec": {"replicas": 3}}),
+        )
+        .await;
+    assert_eq!(patched.code, 200);
+    let whole = client.get(&format!("{sets}/web")).await.json();
+    assert_eq!(managers(&whole), ["creator Update", "kubectl Update scale"]);
+}

@@ -536,3 +536,51 @@ async fn pods_get_the_token_of_their_account() {
     assert_eq!(created["spec"].get("volumes"), None);
     assert_eq!(created["spec"]["imagePullSecrets"], json!([{"name": "s"}]));
 }
+
+#[tokio::test]
+async fn requests_for_certificates_say_who_asks_and_who_approves_has_to_be_allowed() {
+    let server = Server::start().await;
+    let mut admin = server.admin().await;
+    let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    let request = |name: &str, organization: &str| {
+        use base64::Engine;
+        let mut params = rcgen::CertificateParams::default();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::OrganizationName, organization);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = params.serialize_request(&key).unwrap().pem().unwrap();
+        json!({"metadata": {"name": name}, "spec": {"request": base64::prelude::BASE64_STANDARD.encode(pem),
+            "signerName": "kubernetes.io/kube-apiserver-client", "usages": ["client auth"], "username": "forged"}})
+    };
+    let role = json!({"metadata": {"name": "asker"}, "rules": [{"verbs": ["create", "get", "update"],
+        "apiGroups": ["certificates.k8s.io"],
+        "resources": ["certificatesigningrequests", "certificatesigningrequests/approval"]}]});
+    admin.create(&format!("{RBAC}/clusterroles"), &role).await;
+    let bindings = format!("{RBAC}/clusterrolebindings");
+    admin
+        .create(&bindings, &binding("b", "ClusterRole", "asker", user("eve")))
+        .await;
+    let mut eve = server.client(Some("eve")).await;
+    let mut made = eve.create(path, &request("a", "people")).await;
+    assert_eq!(made["spec"]["username"], "eve");
+    assert_eq!(made["spec"]["groups"], json!(["people", "system:authenticated"]));
+    let (code, message) = eve.post(path, &request("b", "system:masters")).await.failure();
+    assert_eq!(code, 403);
+    assert!(
+        message.ends_with("signer with system:masters group is not allowed"),
+        "{message}"
+    );
+
+    made["status"]["conditions"] = json!([{"type": "Approved", "status": "True", "reason": "r", "message": "m"}]);
+    let approval = format!("{path}/a/approval");
+    let (code, message) = eve.put(&approval, &made).await.failure();
+    assert_eq!(code, 403);
+    let why = "user not permitted to approve requests with signerName \"kubernetes.io/kube-apiserver-client\"";
+    assert!(message.ends_with(why), "{message}");
+    let approver = "system:certificates.k8s.io:kube-apiserver-client-approver";
+    admin
+        .create(&bindings, &binding("c", "ClusterRole", approver, user("eve")))
+        .await;
+    assert_eq!(eve.put(&approval, &made).await.code, 200);
+}

@@ -1,4 +1,5 @@
 //! Custom kinds over the wire: defined, served, validated, shown, scaled and taken away while the server runs.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
 
@@ -251,42 +252,33 @@ async fn names_are_somebodys() {
 async fn documents_follow_the_definition() {
     let server = Server::start().await;
     let mut client = server.admin().await;
-    define(&server, &mut client, &definition()).await;
+    let color = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/color";
     let mut urls = Vec::new();
-    for color in [
+    for schema in [
         json!({"type": "string"}),
         json!({"type": "string", "description": "What it looks like."}),
     ] {
+        let mut definition = definition();
+        *definition.pointer_mut(color).unwrap() = schema.clone();
+        define(&server, &mut client, &definition).await;
         let index = client.get("/openapi/v3").await.json();
-        let url = index["paths"]["apis/example.com/v1"]["serverRelativeURL"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let url = index["paths"]["apis/example.com/v1"]["serverRelativeURL"].as_str();
+        let url = url.unwrap().to_owned();
         let document = client.get(&url).await.json();
         let widget = &document["components"]["schemas"]["com.example.v1.Widget"];
         assert_eq!(
             widget["x-kubernetes-group-version-kind"],
             json!([{"group": "example.com", "version": "v1", "kind": "Widget"}])
         );
-        assert_eq!(widget["properties"]["spec"]["properties"]["size"]["maximum"], 10);
+        assert_eq!(widget["properties"]["spec"]["properties"]["color"], schema);
         assert!(widget["properties"]["metadata"]["allOf"][0]["$ref"].is_string());
         urls.push(url);
-        let path = format!("{DEFINITIONS}/widgets.example.com");
-        let mut new = client.get(&path).await.json();
-        let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/color";
-        *new.pointer_mut(schema).unwrap() = color;
-        let written = client.put(&path, &new).await.json();
-        // The server tells by its own watch when it has seen this, and the new document is there by then or soon after.
-        let is_new = |document: &Value| {
-            let spec = &document["components"]["schemas"]["com.example.v1.Widget"]["properties"]["spec"];
-            spec["properties"]["color"] == *written.pointer(schema).unwrap()
-        };
-        let seen = async {
-            while !is_new(&client.get("/openapi/v3/apis/example.com/v1").await.json()) {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, seen).await.unwrap();
+
+        let mut watcher = server.admin().await;
+        let mut events = watch(&mut watcher, "widgets.example.com").await;
+        client.delete(&format!("{DEFINITIONS}/widgets.example.com")).await;
+        reach(&mut events, |event| event["type"] == "DELETED").await;
+        assert_eq!(client.get("/openapi/v3/apis/example.com/v1").await.code, 404);
     }
     assert_ne!(urls[0], urls[1], "what has changed has another hash");
 }

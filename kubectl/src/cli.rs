@@ -144,6 +144,8 @@ pub enum Verb {
     Top(commands::top::TopVerb),
     /// Show the groups and versions that the server has
     ApiVersions(commands::api_versions::ApiVersions),
+    /// Serve the API on this machine, as you
+    Proxy(commands::proxy::Proxy),
     /// Show where the server is
     ClusterInfo(commands::cluster_info::ClusterInfo),
     /// Show and change the kubeconfig
@@ -196,6 +198,7 @@ impl Verb {
             Self::Events(verb) => verb.run(global).await,
             Self::Top(verb) => verb.run(global).await,
             Self::ApiVersions(verb) => verb.run(global).await,
+            Self::Proxy(verb) => verb.run(global).await,
             Self::ClusterInfo(verb) => verb.run(global).await,
             Self::Config(verb) => verb.run(global),
             Self::Version(verb) => verb.run(global).await,

@@ -11,6 +11,7 @@ mod escalation;
 mod namespace_lifecycle;
 mod node_restriction;
 mod service_account;
+mod signing_request;
 mod trace;
 
 use minik_api::kinds::Kind;
@@ -42,6 +43,8 @@ pub(crate) struct Attributes<'a> {
     pub(crate) namespace: &'a str,
     /// To which object.
     pub(crate) name: &'a str,
+    /// Through which of its subresources; empty: the object itself, or one whose own rules have decided.
+    pub(crate) subresource: &'a str,
     /// What is stored, when it is changed.
     pub(crate) old: Option<&'a Object>,
     /// By whom.
@@ -68,6 +71,7 @@ const MUTATING: &[&dyn Mutate] = &[
     &certificates::Certificates,
     &service_account::ServiceAccount,
     &default_tolerations::DefaultTolerations,
+    &signing_request::SigningRequest,
     &trace::Trace,
 ];
 const VALIDATING: &[&dyn Validate] = &[
@@ -76,6 +80,7 @@ const VALIDATING: &[&dyn Validate] = &[
     &service_account::ServiceAccount,
     &node_restriction::NodeRestriction,
     &escalation::Escalation,
+    &signing_request::SigningRequest,
 ];
 
 /// Lets every plugin change the object.

@@ -15,6 +15,7 @@ mod definition;
 mod embedded;
 mod json_path;
 mod naming;
+pub(crate) mod rule;
 mod rules;
 pub(crate) mod schema;
 mod tend;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::columns::{Column, cells};
 use super::embedded;
+use super::rule::judge;
 use super::schema::{Schema, defaults, drop_nulls, prune, unique, validate};
 use crate::decode::{self, DecodeError, Place};
 use crate::kinds::{NAME, Rules, keep};
@@ -103,7 +104,7 @@ impl Rules for CustomRules {
         if let Some(scale) = &self.scale {
             errors.extend(count(&new.body, &scale.status));
         }
-        self.finish(errors, new, Some(old))
+        self.finish(errors, new, Some(old), &new.to_value(), Some(&old.to_value()))
     }
 
     fn warnings(&self, _object: &Object) -> Vec<String> {
@@ -156,12 +157,19 @@ impl CustomRules {
             errors.extend(count(&new.body, &scale.spec));
             errors.extend(count(&new.body, &scale.status));
         }
-        self.finish(errors, new, old)
+        self.finish(errors, new, old, &value, before.as_ref())
     }
 
     /// What comes after the shape: objects inside, lists that hold things once, and rules, which are asked only about objects
     /// that have their types.
-    fn finish(&self, mut errors: Vec<Error>, new: &Object, old: Option<&Object>) -> Vec<Error> {
+    fn finish(
+        &self,
+        mut errors: Vec<Error>,
+        new: &Object,
+        old: Option<&Object>,
+        value: &Value,
+        before: Option<&Value>,
+    ) -> Vec<Error> {
         errors.extend(embedded::validate(&self.schema, &new.body));
         let was_unique = old.is_none_or(|old| unique(&self.schema, &old.body).is_empty());
         if was_unique {
@@ -169,6 +177,8 @@ impl CustomRules {
         }
         if errors.iter().any(is_blocking) {
             errors.push(Error::invalid(&Path::default(), Value::Null, NOT_ALL_CHECKED));
+        } else if self.schema.has_rules {
+            errors.extend(judge(&self.schema, value, before, &Place::ROOT));
         }
         errors
     }

@@ -14,6 +14,7 @@ enum Step<'a> {
     Root,
     Field(&'a str),
     Key(&'a str),
+    Bracket(&'a str),
     Index(usize),
 }
 
@@ -35,6 +36,14 @@ impl<'a> Place<'a> {
         Place {
             parent: Some(self),
             step: Step::Key(key),
+        }
+    }
+
+    /// The same, as rules tell it: `labels[app]`.
+    pub(crate) fn bracket(&'a self, key: &'a str) -> Place<'a> {
+        Place {
+            parent: Some(self),
+            step: Step::Bracket(key),
         }
     }
 
@@ -71,6 +80,7 @@ impl fmt::Display for Place<'_> {
             Step::Root => Ok(()),
             Step::Field(name) if matches!(parent.step, Step::Root) => f.write_str(name),
             Step::Field(name) | Step::Key(name) => write!(f, ".{name}"),
+            Step::Bracket(key) => write!(f, "[{key}]"),
             Step::Index(index) => write!(f, "[{index}]"),
         }
     }

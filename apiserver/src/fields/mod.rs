@@ -217,7 +217,7 @@ pub(crate) fn is_same(new: &mut Object, old: &Object) -> bool {
     if before.len() != after.len() || !after.iter().all(same) {
         return false;
     }
-    let own = std::mem::replace(&mut new.metadata.managed_fields, Some(before.clone()));
+    let own = new.metadata.managed_fields.replace(before.clone());
     let is_same = new == old;
     if !is_same {
         new.metadata.managed_fields = own;

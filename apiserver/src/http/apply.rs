@@ -1,5 +1,7 @@
 //! `PATCH …/NAME` with `application/apply-patch+yaml`: the parts of the object that the client wants, as it wants them.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
@@ -12,16 +14,28 @@ use super::{Api, Call, body, respond};
 use crate::decode;
 use crate::fields::{Apply, Operation};
 use crate::registry::{Part, Target};
+use crate::storage::Stored;
 
 /// Applies the document to whatever the object is at that moment, or creates it.
 pub(super) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Result<Response, Status> {
     let (document, mut warnings) = document(&call, body).await?;
+    let (stored, created) = apply(api, &call, document, part).await?;
+    warnings.extend(body::advice(&call, &stored));
+    let code = if created { StatusCode::CREATED } else { StatusCode::OK };
+    respond::object(&call, code, &stored, &warnings)
+}
+
+/// Applies a document of the path's kind; tells whether that created the object. Only the resource itself can be created.
+pub(crate) async fn apply(api: &Api, call: &Call, document: Value, part: Part) -> Result<(Arc<Stored>, bool), Status> {
     let kind = call.path.kind;
     let write = call.field_manager().write(kind, &*call.rules, Operation::Apply);
     let force = call.params.force.unwrap_or(false);
     let apply = Apply::new(kind, call.rules.fields_type(kind), document, force)?;
     let target = call.target();
     let wanted = |old: Option<&Object>| {
+        if old.is_none() && call.path.subresource.is_some() {
+            return Err(Status::not_found(kind, target.name));
+        }
         let (value, managers) = apply.to(&write, old)?;
         let decoded = call.rules.decode(kind.stored(), value);
         let (mut object, _) = decoded.map_err(|error| error.status(kind))?;
@@ -32,14 +46,11 @@ pub(super) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Res
         }
         Ok(object)
     };
-    let (stored, created) = api.registry.apply(target, part, call.write_options(), wanted).await?;
-    warnings.extend(body::advice(&call, &stored));
-    let code = if created { StatusCode::CREATED } else { StatusCode::OK };
-    respond::object(&call, code, &stored, &warnings)
+    api.registry.apply(target, part, call.write_options(), wanted).await
 }
 
-/// The document, and what is odd about its text.
-async fn document(call: &Call, body: Body) -> Result<(Value, Vec<String>), Status> {
+/// The document of a body, and what is odd about its text.
+pub(crate) async fn document(call: &Call, body: Body) -> Result<(Value, Vec<String>), Status> {
     let bytes = body::bytes(body).await?;
     // YAML knows JSON, but slowly.
     let parsed = match decode::json(&bytes) {

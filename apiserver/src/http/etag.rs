@@ -7,21 +7,17 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 /// The answer under this tag, or 304 when the client has it.
 pub(crate) fn unless_known(headers: &HeaderMap, tag: &str, answer: impl FnOnce() -> Response) -> Response {
-    let tag = format!("\"{tag}\"");
-    let mut response = if is_known(headers, &tag) {
-        let mut response = Response::default();
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
+    let response = if is_known(headers, tag) {
+        not_modified()
     } else {
         answer()
     };
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        response.headers_mut().insert(ETAG, tag);
-    }
-    response
+    tagged(response, tag)
 }
 
-fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+/// Whether the client has what is under this tag.
+pub(crate) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let tag = format!("\"{tag}\"");
     let known = headers
         .get_all(IF_NONE_MATCH)
         .iter()
@@ -30,6 +26,21 @@ fn is_known(headers: &HeaderMap, tag: &str) -> bool {
         .flat_map(|value| value.split(','))
         .map(|known| known.trim().trim_start_matches("W/"))
         .any(|known| known == tag || known == "*")
+}
+
+/// 304.
+pub(crate) fn not_modified() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response
+}
+
+/// The answer with its tag.
+pub(crate) fn tagged(mut response: Response, tag: &str) -> Response {
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{tag}\"")) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
 }
 
 #[cfg(test)]

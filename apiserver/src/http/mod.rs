@@ -19,6 +19,7 @@ mod delete;
 mod etag;
 mod field_manager;
 mod get;
+mod health;
 mod list;
 mod params;
 mod patch;
@@ -36,7 +37,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use futures::FutureExt;
 use http::{HeaderMap, Method};
@@ -50,12 +51,13 @@ use crate::registry::Registry;
 use crate::subresources::{self, kubelet::KubeletClient};
 
 pub(crate) use accept::{Accept, Form};
+pub(crate) use apply::{apply, document};
 pub(crate) use body::{object, value};
 pub(crate) use call::Call;
-pub(crate) use etag::unless_known;
+pub(crate) use etag::{is_known, not_modified, tagged, unless_known};
 pub(crate) use get::handle as get_object;
-pub(crate) use patch::{Patch, handle as patch_object};
-pub(crate) use respond::{failure, json, object as respond_object};
+pub(crate) use patch::{Patch, handle as patch_object, is_apply};
+pub(crate) use respond::{failure, json, json_bytes, object as respond_object};
 pub use server::ServeError;
 pub(crate) use server::{Server, authorities, certificates, private_key, tls_config};
 pub(crate) use update::handle as update_object;
@@ -74,10 +76,7 @@ pub(crate) struct Api {
 
 /// Everything that is served.
 pub(crate) fn router(api: Arc<Api>) -> Router {
-    let open = Router::new()
-        .route("/healthz", get(healthy))
-        .route("/livez", get(healthy))
-        .route("/readyz", get(ready))
+    let open = health::routes()
         .route("/version", get(discovery::version))
         .route("/version/", get(discovery::version));
     let paths = discovery::routes()
@@ -87,19 +86,9 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .fallback(resource)
         .layer(from_fn_with_state(api.clone(), authenticated));
     open.merge(closed)
+        .method_not_allowed_fallback(async || failure(&Status::no_such_method()))
         .layer(from_fn_with_state(api.clone(), answered))
         .with_state(api)
-}
-
-async fn healthy() -> &'static str {
-    "ok"
-}
-
-async fn ready(State(api): State<Arc<Api>>) -> Response {
-    if api.stop.is_cancelled() {
-        return failure(&Status::unavailable("the API server is shutting down"));
-    }
-    "ok".into_response()
 }
 
 /// Nobody without credentials goes on from here.

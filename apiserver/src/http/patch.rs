@@ -33,7 +33,7 @@ impl Patch {
     /// Reads the body of a call.
     pub(crate) async fn read(call: &Call, body: Body) -> Result<Self, Status> {
         let given = media_type(&call.parts);
-        let media_type = READ.iter().position(|known| *known == given && given != APPLY);
+        let media_type = READ.iter().position(|known| *known == given && *known != APPLY);
         let media_type = media_type.ok_or_else(|| Status::unsupported_media_type(&READ))?;
         let bytes = body::bytes(body).await?;
         Ok(Self { media_type, bytes })
@@ -49,9 +49,14 @@ impl Patch {
     }
 }
 
+/// Whether the body is a document to be applied, which is no patch of what is there.
+pub(crate) fn is_apply(call: &Call) -> bool {
+    media_type(&call.parts) == APPLY
+}
+
 /// Applies the patch to whatever the object is at that moment.
 pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Result<Response, Status> {
-    if media_type(&call.parts) == APPLY {
+    if is_apply(&call) {
         return apply::handle(api, call, body, part).await;
     }
     let patch = Patch::read(&call, body).await?;

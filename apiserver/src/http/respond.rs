@@ -50,6 +50,11 @@ pub(crate) fn json(code: StatusCode, accept: &Accept, value: &impl Serialize) ->
     bytes(code, accept, accept.syntax(), body.into())
 }
 
+/// JSON that is written already.
+pub(crate) fn json_bytes(code: StatusCode, accept: &Accept, json: Bytes) -> Response {
+    bytes(code, accept, accept.syntax(), json)
+}
+
 /// A failure.
 pub(crate) fn failure(status: &Status) -> Response {
     let body = status.to_value().to_string();

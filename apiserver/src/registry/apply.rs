@@ -12,8 +12,8 @@ use crate::storage::Stored;
 const ATTEMPTS: usize = 5;
 
 impl Registry {
-    /// Makes the object what `wanted` makes of it, or of nothing; tells whether it was created. The managers are those that
-    /// `wanted` writes down.
+    /// Makes the object what `wanted` makes of it, or of nothing if it can; tells whether it was created. The managers are those
+    /// that `wanted` writes down.
     pub(crate) async fn apply(
         &self,
         target: Target<'_>,
@@ -28,7 +28,7 @@ impl Registry {
         for _ in 0..ATTEMPTS {
             let updated = self.update(target, part, options, |old| wanted(Some(old))).await;
             match updated {
-                Err(status) if status.code == 404 && part == Part::Main && self.get(target).is_err() => {}
+                Err(status) if status.code == 404 && self.get(target).is_err() => {}
                 outcome => return Ok((outcome?, false)),
             }
             let object = wanted(None)?;

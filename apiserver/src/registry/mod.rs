@@ -168,6 +168,7 @@ impl Registry {
             kind: target.kind,
             namespace: target.namespace,
             name: target.name,
+            subresource: "",
             old: None,
             user: options.user,
             store: &self.store,

@@ -25,6 +25,16 @@ pub(crate) enum Part {
     Own,
 }
 
+impl Part {
+    fn subresource(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Named(name) => name,
+            Self::Main | Self::Own => "",
+        }
+    }
+}
+
 /// What a pure function makes of the current object.
 pub(crate) enum Put {
     /// Leaves it as it is.
@@ -98,9 +108,13 @@ impl Registry {
             Part::Own => {}
         }
         rules.defaults(&mut new);
-        fields::updated(target.kind, &*rules, options, old, &mut new);
+        // As upstream: nobody owns the node that a pod is bound to, so that no apply conflicts with the scheduler.
+        if part != Part::Own {
+            fields::updated(target.kind, &*rules, options, old, &mut new);
+        }
         rules.stamp(&mut new, old, now().0);
         let attributes = Attributes {
+            subresource: part.subresource(),
             old: Some(old),
             ..self.attributes(Operation::Update, target, options)
         };

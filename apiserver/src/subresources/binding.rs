@@ -10,7 +10,7 @@ use minik_api::status::Status;
 use serde_json::{Value, json};
 
 use crate::http::{Api, Call, json, value};
-use crate::registry::{Part, Target, WriteOptions};
+use crate::registry::{Part, Target};
 
 /// Binds the pod to the node that the body names.
 pub(crate) async fn create(api: &Api, call: Call, body: Body) -> Result<Response, Status> {
@@ -44,12 +44,9 @@ pub(crate) async fn create(api: &Api, call: Call, body: Body) -> Result<Response
     }
     let time = Timestamp::now();
     let bind = |pod: &Object| bound(&target, pod, &binding, node, time);
-    // As upstream: nobody owns the node, so that no apply conflicts with the scheduler.
-    let options = WriteOptions {
-        manager: None,
-        ..call.write_options()
-    };
-    api.registry.update(target, Part::Own, options, bind).await?;
+    api.registry
+        .update(target, Part::Own, call.write_options(), bind)
+        .await?;
     let mut status = Status::success().to_value();
     status["code"] = 201.into();
     Ok(json(StatusCode::CREATED, &call.accept, &status))

@@ -56,7 +56,7 @@ pub(super) async fn create(api: &Api, call: Call, body: Body) -> Result<Response
     Ok(json(StatusCode::CREATED, &call.accept, &status))
 }
 
-fn delete_options(eviction: &Object, options: &mut WriteOptions) -> Result<DeleteOptions, Status> {
+fn delete_options(eviction: &Object, options: &mut WriteOptions<'_>) -> Result<DeleteOptions, Status> {
     let asked = match eviction.at("deleteOptions") {
         Some(asked) => DeleteOptions::deserialize(asked)
             .map_err(|error| Status::bad_request(format!("deleteOptions can't be read: {error}")))?,

@@ -13,7 +13,7 @@ use minik_api::status::Status;
 use serde_json::{Value, json};
 
 use crate::decode;
-use crate::http::{Api, Call, Form, Patch, json, value};
+use crate::http::{Api, Call, Form, Patch, apply, document, is_apply, json, value};
 use crate::kinds::{Scale, since_or_unknown};
 use crate::registry::Part;
 
@@ -25,6 +25,10 @@ pub(super) async fn handle(api: &Api, call: Call, body: Body) -> Result<Response
                 .await?
                 .ok_or_else(|| Status::bad_request("the body is empty; it has to be a Scale"))?;
             update(api, &call, |_| decoded(body.clone())).await?
+        }
+        Method::PATCH if is_apply(&call) => {
+            let (document, _) = document(&call, body).await?;
+            apply_scale(api, &call, document).await?
         }
         Method::PATCH => {
             let patch = Patch::read(&call, body).await?;
@@ -88,6 +92,22 @@ async fn update(
         .update(target, Part::Main, call.write_options(), scaled)
         .await?;
     scale_of(call, &updated.object())
+}
+
+/// Who applies a scale owns the object's replicas, through this subresource.
+async fn apply_scale(api: &Api, call: &Call, document: Value) -> Result<Value, Status> {
+    let scale = decoded(document)?;
+    check(call, &scale)?;
+    let kind = call.path.kind;
+    let mut wanted = Object {
+        api_version: kind.api_version(),
+        kind: kind.kind.to_owned(),
+        metadata: scale.metadata.clone(),
+        ..Object::default()
+    };
+    call.rules.set_replicas(&mut wanted, replicas(&scale));
+    let (stored, _) = apply(api, call, wanted.to_value(), Part::Main).await?;
+    scale_of(call, &stored.object())
 }
 
 fn replicas(scale: &Object) -> i64 {

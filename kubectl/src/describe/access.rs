@@ -159,8 +159,8 @@ mod tests {
                 pair("", "get"),
                 pair("pods", "get"),
                 pair("pods", "get"),
-                pair("deployments.apps/scale", "list,get"),
                 pair("deployments.apps", "list,get,watch"),
+                pair("deployments.apps/scale", "list,get"),
                 pair("", "post"),
             ]
         );

@@ -74,7 +74,7 @@ Conditions:
 Volumes:
   v:
     Type:        EmptyDir (a temporary directory that shares a pod's lifetime)
-    Medium:
+    Medium:      
     SizeLimit:   <unset>
 QoS Class:       BestEffort
 Node-Selectors:  <none>

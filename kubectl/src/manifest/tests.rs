@@ -88,7 +88,9 @@ fn lists_are_what_is_in_them() {
 fn json_documents_may_follow_each_other() {
     let text = r#"{"apiVersion":"v1","kind":"Pod"} {"apiVersion":"v1","kind":"Node"}"#;
     assert_eq!(good(text).len(), 2);
-    let errors = errors(r#"{"apiVersion":"v1",}"#);
+    assert_eq!(good(&format!("{text}\n---\n{POD}")).len(), 3);
+    assert_eq!(good("{apiVersion: v1, kind: Pod}")[0]["kind"], "Pod");
+    let errors = errors(r#"{"apiVersion":"v1","#);
     assert!(errors[0].contains("line 1 column"), "{}", errors[0]);
 }
 

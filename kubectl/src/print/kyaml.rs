@@ -128,11 +128,12 @@ mod tests {
 
     #[test]
     fn layout_is_kubectls() {
-        let value = json!({"a": {"true": 1, "x/y": null, "-": "q\"\\"}, "l": [{"b": "c"}, {}], "n": [1, "2"], "e": []});
+        let value =
+            json!({"a": {"true": 1, "x/y": null, "-": "q\"\\"}, "l": [{"b": "c"}, {}], "m": [1, "2"], "e": [], "n": 1});
         assert_eq!(
             document(&value),
             "---\n{\n  a: {\n    \"-\": \"q\\\"\\\\\",\n    \"true\": 1,\n    x/y: null,\n  },\n  e: [],\n  \
-             l: [{\n    b: \"c\",\n  }, {}],\n  n: [\n    1,\n    \"2\",\n  ],\n}\n"
+             l: [{\n    b: \"c\",\n  }, {}],\n  m: [\n    1,\n    \"2\",\n  ],\n  \"n\": 1,\n}\n"
         );
     }
 

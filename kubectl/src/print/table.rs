@@ -244,8 +244,8 @@ mod tests {
         };
         assert_eq!(
             printed(&layout, None),
-            "default   pod/nginx   Running   5s    10.0.0.2   1   a/x=1,b=2\n\
-             default   pod/py      Pending   12m   <none>         <none>\n"
+            "default   pod/nginx   Running   5s    10.0.0.2   1     a/x=1,b=2\n\
+             default   pod/py      Pending   12m   <none>           <none>\n"
         );
     }
 

@@ -1,5 +1,6 @@
 //! End to end: the real executable as root, on nodes of its own, seen from outside.
 
+mod accounts;
 mod bad_input;
 mod daily;
 mod demo;

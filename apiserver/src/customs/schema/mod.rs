@@ -21,11 +21,13 @@ use regex::Regex;
 use serde_json::Value;
 
 pub(crate) use defaults::{defaults, drop_nulls};
-pub(crate) use format::is_known as is_known_format;
+pub(crate) use format::{fits as has_format, is_known as is_known_format};
 pub(crate) use prune::prune;
-pub(crate) use read::read;
+pub(crate) use read::{read, read_below};
 pub(crate) use unique::unique;
-pub(crate) use validate::validate;
+pub(crate) use validate::{Items, validate};
+
+use super::rule::Rule;
 
 /// What a value has to be like.
 #[derive(Debug, Default)]
@@ -54,6 +56,10 @@ pub(crate) struct Schema {
     pub(crate) atomic: bool,
     /// What else has to hold.
     pub(crate) checks: Checks,
+    /// In CEL.
+    pub(crate) rules: Vec<Rule>,
+    /// There are rules here or below: a walk that looks for rules needn't come here otherwise.
+    pub(crate) has_rules: bool,
 }
 
 /// The type of a value.

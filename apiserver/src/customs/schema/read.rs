@@ -3,15 +3,45 @@
 
 use serde_json::{Map, Value};
 
+use crate::cel::Typed;
+use crate::customs::rule::{Root, Rule};
+
 use super::{Additional, Bound, Checks, List, Schema, Type, pattern};
 
 /// The schema of an `openAPIV3Schema`.
 pub(crate) fn read(value: &Value) -> Schema {
+    complete(value, true)
+}
+
+/// A schema inside of another.
+pub(crate) fn read_below(value: &Value) -> Schema {
+    complete(value, false)
+}
+
+fn complete(value: &Value, is_root: bool) -> Schema {
+    let mut schema = node(value);
+    // A rule is compiled for the schema that it stands in.
+    let mut rules = std::mem::take(&mut schema.rules);
+    for rule in &mut rules {
+        let of: &dyn Typed = if is_root { &Root(&schema) } else { &schema };
+        if let Err(errors) = rule.compile(of) {
+            tracing::warn!(
+                ?errors,
+                rule = rule.source,
+                "a stored rule doesn't compile and isn't asked"
+            );
+        }
+    }
+    schema.rules = rules;
+    schema
+}
+
+fn node(value: &Value) -> Schema {
     let Some(map) = value.as_object() else {
         return Schema::default();
     };
     let flag = |name: &str| map.get(name).and_then(Value::as_bool).unwrap_or(false);
-    Schema {
+    let mut schema = Schema {
         kind: text(map, "type").and_then(Type::parse),
         int_or_string: flag("x-kubernetes-int-or-string"),
         nullable: flag("nullable"),
@@ -20,11 +50,18 @@ pub(crate) fn read(value: &Value) -> Schema {
         default: map.get("default").filter(|value| !value.is_null()).cloned(),
         properties: each(map, "properties").collect(),
         additional: additional(map.get("additionalProperties")),
-        items: map.get("items").map(|items| Box::new(read(items))),
+        items: map.get("items").map(|items| Box::new(read_below(items))),
         list: list(map),
         atomic: text(map, "x-kubernetes-map-type") == Some("atomic"),
         checks: checks(map),
-    }
+        rules: items(map, "x-kubernetes-validations").map(Rule::read).collect(),
+        has_rules: false,
+    };
+    schema.has_rules = !schema.rules.is_empty()
+        || schema.properties.values().any(|property| property.has_rules)
+        || schema.items.as_ref().is_some_and(|items| items.has_rules)
+        || matches!(&schema.additional, Additional::Each(each) if each.has_rules);
+    schema
 }
 
 fn checks(map: &Map<String, Value>) -> Checks {
@@ -33,7 +70,7 @@ fn checks(map: &Map<String, Value>) -> Checks {
             .and_then(Value::as_u64)
             .map(|count| usize::try_from(count).unwrap_or(usize::MAX))
     };
-    let schemas = |name: &str| items(map, name).map(read).collect();
+    let schemas = |name: &str| items(map, name).map(read_below).collect();
     let pattern = text(map, "pattern").and_then(|text| Some((text.to_owned(), pattern::compile(text).ok()?)));
     Checks {
         required: items(map, "required")
@@ -54,7 +91,7 @@ fn checks(map: &Map<String, Value>) -> Checks {
         all_of: schemas("allOf"),
         any_of: schemas("anyOf"),
         one_of: schemas("oneOf"),
-        not: map.get("not").map(|not| Box::new(read(not))),
+        not: map.get("not").map(|not| Box::new(read_below(not))),
     }
 }
 
@@ -70,7 +107,7 @@ fn bound(map: &Map<String, Value>, name: &str, exclusive: &str) -> Option<Bound>
 fn additional(value: Option<&Value>) -> Additional {
     match value {
         Some(Value::Bool(true)) => Additional::Any,
-        Some(value @ Value::Object(_)) => Additional::Each(Box::new(read(value))),
+        Some(value @ Value::Object(_)) => Additional::Each(Box::new(read_below(value))),
         _ => Additional::None,
     }
 }
@@ -96,5 +133,5 @@ fn items<'a>(map: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = &'
 
 fn each<'a>(map: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = (String, Schema)> + use<'a> {
     let fields = map.get(name).and_then(Value::as_object).into_iter().flatten();
-    fields.map(|(name, value)| (name.clone(), read(value)))
+    fields.map(|(name, value)| (name.clone(), read_below(value)))
 }

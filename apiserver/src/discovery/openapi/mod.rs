@@ -15,12 +15,13 @@ mod operations;
 mod protobuf;
 mod schemas;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use minik_api::kinds::Kind;
@@ -29,8 +30,9 @@ use minik_api::status::Status;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
-use crate::http::{Accept, Api, failure, json as respond, unless_known};
+use crate::http::{Accept, Api, failure, is_known, json as respond, json_bytes as respond_bytes, not_modified, tagged};
 use crate::kinds::Kinds;
 use descriptions::Texts;
 use schemas::{Edition, Schemas};
@@ -39,6 +41,9 @@ use schemas::{Edition, Schemas};
 const FINGERPRINT: &str = env!("MINIK_OPENAPI_FINGERPRINT");
 /// Under its hash a document never changes.
 const FOREVER: HeaderValue = HeaderValue::from_static("public, immutable");
+
+/// Who makes a document.
+static TURN: Semaphore = Semaphore::const_new(1);
 
 /// `/openapi/v2`: JSON, or as much as old clients need in the protobuf that they insist on.
 pub(super) async fn v2(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
@@ -64,7 +69,7 @@ pub(super) async fn v2(State(api): State<Arc<Api>>, headers: HeaderMap) -> Respo
         None if !accepts.is_empty() => failure(&Status::not_acceptable(&["application/json", protobuf::MEDIA_TYPE])),
         _ => {
             let hash = hash(&kinds.all(), kinds, |_| true);
-            cached(&headers, &hash, None, || document(kinds, Edition::V2, |_| true))
+            cached(api.clone(), &headers, &hash, Edition::V2, |_| true).await
         }
     }
 }
@@ -106,28 +111,50 @@ pub(super) async fn group(
     match asked.hash {
         // As upstream: what is kept under a hash has to be what the hash says.
         Some(asked) if asked != hash => moved(&format!("/openapi/v3/{group}?hash={hash}")),
-        asked => cached(&headers, &hash, asked.map(|_| FOREVER), || {
-            document(kinds, Edition::V3, |kind| names::document(kind) == group)
-        }),
+        asked => {
+            let meant = move |kind: &Kind| names::document(kind) == group;
+            let mut response = cached(api.clone(), &headers, &hash, Edition::V3, meant).await;
+            if asked.is_some() {
+                response.headers_mut().insert(CACHE_CONTROL, FOREVER);
+            }
+            response
+        }
     }
 }
 
-/// A document of the kinds that are `meant`.
-fn document(kinds: &Kinds, edition: Edition, meant: impl Fn(&Kind) -> bool) -> Value {
+/// A document of the kinds that are `meant`, in JSON.
+fn document(kinds: &Kinds, edition: Edition, meant: impl Fn(&Kind) -> bool) -> Bytes {
     let texts = Texts::unpack();
     let descriptions = texts.read();
     let mut schemas = Schemas::new(edition, &descriptions);
-    let mut paths = Map::new();
+    let mut paths = BTreeMap::new();
     for kind in kinds.all().into_iter().filter(|kind| meant(kind)) {
         let object = schemas.object(kind, || kinds.rules(kind).schema());
         paths.append(&mut operations::paths(kind, &object, &mut schemas));
     }
     let info = json!({"title": "Kubernetes", "version": super::GIT_VERSION});
-    match edition {
-        Edition::V2 => json!({"swagger": "2.0", "info": info, "paths": paths, "definitions": schemas.finish()}),
-        Edition::V3 => {
-            json!({"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas.finish()}})
+    let (version, before, after) = match edition {
+        Edition::V2 => ("\"swagger\":\"2.0\"", "\"definitions\":{", "}}"),
+        Edition::V3 => ("\"openapi\":\"3.0.0\"", "\"components\":{\"schemas\":{", "}}}"),
+    };
+    let mut document = format!("{{{version},\"info\":{info},\"paths\":{{");
+    append(&mut document, paths);
+    document.push_str("},");
+    document.push_str(before);
+    append(&mut document, schemas.finish());
+    document.push_str(after);
+    document.into()
+}
+
+/// Appends the fields of an object, whose values are JSON already.
+fn append(document: &mut String, fields: BTreeMap<String, String>) {
+    for (index, (name, value)) in fields.into_iter().enumerate() {
+        if index > 0 {
+            document.push(',');
         }
+        document.push_str(&Value::String(name).to_string());
+        document.push(':');
+        document.push_str(&value);
     }
 }
 
@@ -148,20 +175,28 @@ fn hash(all: &[&'static Kind], kinds: &Kinds, meant: impl Fn(&Kind) -> bool) -> 
     hex::encode_upper(digest.finalize())
 }
 
-/// The document, unless the client has it already.
-fn cached(
+/// The answer with the document, unless the client has it already.
+async fn cached(
+    api: Arc<Api>,
     headers: &HeaderMap,
     hash: &str,
-    cache_control: Option<HeaderValue>,
-    document: impl FnOnce() -> Value,
+    edition: Edition,
+    meant: impl Fn(&Kind) -> bool + Send + 'static,
 ) -> Response {
-    let mut response = unless_known(headers, hash, || {
-        respond(StatusCode::OK, &Accept::of(headers), &document())
-    });
-    if let Some(cache_control) = cache_control {
-        response.headers_mut().insert(CACHE_CONTROL, cache_control);
+    if is_known(headers, hash) {
+        return tagged(not_modified(), hash);
     }
-    response
+    let accept = Accept::of(headers);
+    // Tens of milliseconds of work: beside everything else, and one at a time.
+    let _turn = TURN.acquire().await;
+    let made = tokio::task::spawn_blocking(move || {
+        let document = document(api.registry.kinds(), edition, meant);
+        respond_bytes(StatusCode::OK, &accept, document)
+    });
+    match made.await {
+        Ok(response) => tagged(response, hash),
+        Err(error) => failure(&Status::internal(format!("the document can't be made: {error}"))),
+    }
 }
 
 fn moved(to: &str) -> Response {
@@ -188,10 +223,14 @@ mod tests {
         }
     }
 
+    fn parsed(edition: Edition, meant: impl Fn(&Kind) -> bool) -> Value {
+        serde_json::from_slice(&document(&Kinds::default(), edition, meant)).expect("it is JSON")
+    }
+
     #[test]
     fn every_reference_leads_somewhere() {
         for edition in [Edition::V2, Edition::V3] {
-            let document = document(&Kinds::default(), edition, |_| true);
+            let document = parsed(edition, |_| true);
             let mut found = Vec::new();
             references(&document, &mut found);
             assert!(found.len() > 1000, "{}", found.len());
@@ -204,7 +243,7 @@ mod tests {
 
     #[test]
     fn fields_say_what_they_are_and_how_they_merge() {
-        let document = document(&Kinds::default(), Edition::V3, |kind| names::document(kind) == "api/v1");
+        let document = parsed(Edition::V3, |kind| names::document(kind) == "api/v1");
         let schemas = &document["components"]["schemas"];
         let spec = &schemas["io.k8s.api.core.v1.PodSpec"];
         let containers = &spec["properties"]["containers"];

@@ -1,8 +1,10 @@
 //! Operations: what can be done at which path, for each kind and subresource, in either edition of OpenAPI.
 
+use std::collections::BTreeMap;
+
 use minik_api::kinds::{Kind, Subresource};
 use minik_api::path;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::names;
 use super::schemas::{Edition, Schemas, group_version_kind};
@@ -67,12 +69,12 @@ const LIST: [Parameter; 10] = [
 ];
 
 /// The paths of one kind, with their operations.
-pub(super) fn paths(kind: &Kind, object: &Value, schemas: &mut Schemas<'_>) -> Map<String, Value> {
+pub(super) fn paths(kind: &Kind, object: &Value, schemas: &mut Schemas<'_>) -> BTreeMap<String, String> {
     let mut paths = Paths {
         kind,
         object,
         schemas,
-        made: Map::new(),
+        made: BTreeMap::new(),
     };
     let namespace = kind.namespaced.then_some("{namespace}");
     if kind.namespaced && kind.verbs.contains(&"list") {
@@ -91,7 +93,7 @@ struct Paths<'a, 'b> {
     kind: &'a Kind,
     object: &'a Value,
     schemas: &'a mut Schemas<'b>,
-    made: Map<String, Value>,
+    made: BTreeMap<String, String>,
 }
 
 /// One operation, before it is written down.
@@ -322,7 +324,7 @@ impl Paths<'_, '_> {
         for (method, operation) in methods {
             item[method] = operation;
         }
-        self.made.insert(path.to_owned(), item);
+        self.made.insert(path.to_owned(), item.to_string());
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A schema is made when something refers to it, so a document has what its paths reach and no more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minik_api::kinds::Kind;
 use minik_api::schema::{self, Definition, Field, List, Shape};
@@ -25,7 +25,8 @@ pub(super) enum Edition {
 pub(super) struct Schemas<'a> {
     edition: Edition,
     descriptions: &'a Descriptions<'a>,
-    made: Map<String, Value>,
+    /// Written down at once: trees of values take many times as much memory.
+    made: BTreeMap<String, String>,
     asked: BTreeSet<String>,
     waiting: Vec<&'static Definition>,
 }
@@ -35,7 +36,7 @@ impl<'a> Schemas<'a> {
         Self {
             edition,
             descriptions,
-            made: Map::new(),
+            made: BTreeMap::new(),
             asked: BTreeSet::new(),
             waiting: Vec::new(),
         }
@@ -57,7 +58,7 @@ impl<'a> Schemas<'a> {
             let mut schema = custom::schema(definition(), self.edition, &metadata);
             schema["x-kubernetes-group-version-kind"] =
                 json!([group_version_kind(kind.group, kind.version, kind.kind)]);
-            self.made.insert(name.clone(), schema);
+            self.made.insert(name.clone(), schema.to_string());
         }
         self.reference(&name)
     }
@@ -78,7 +79,7 @@ impl<'a> Schemas<'a> {
             let schema = json!({"type": "object", "description": format!("{list} is a list of {} objects.", kind.kind),
                 "required": ["items"], "properties": properties,
                 "x-kubernetes-group-version-kind": [group_version_kind(kind.group, kind.version, &list)]});
-            self.made.insert(name.clone(), schema);
+            self.made.insert(name.clone(), schema.to_string());
         }
         self.reference(&name)
     }
@@ -92,10 +93,10 @@ impl<'a> Schemas<'a> {
     }
 
     /// Everything that was referred to, and what that refers to.
-    pub(super) fn finish(mut self) -> Map<String, Value> {
+    pub(super) fn finish(mut self) -> BTreeMap<String, String> {
         while let Some(definition) = self.waiting.pop() {
             let schema = self.schema(definition);
-            self.made.insert(names::definition(definition), schema);
+            self.made.insert(names::definition(definition), schema.to_string());
         }
         self.made
     }
@@ -203,6 +204,9 @@ impl<'a> Schemas<'a> {
             Shape::MicroTime => self.basic("io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime"),
             Shape::Quantity => self.basic("io.k8s.apimachinery.pkg.api.resource.Quantity"),
             Shape::IntOrString => self.basic("io.k8s.apimachinery.pkg.util.intstr.IntOrString"),
+            Shape::Any if owner.name == "ManagedFieldsEntry" => {
+                self.basic("io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1")
+            }
             Shape::Any => self.basic("io.k8s.apimachinery.pkg.runtime.RawExtension"),
             Shape::Object(reference) => self.definition(reference.get()),
             Shape::List(items) => json!({"type": "array", "items": self.item(owner, items)}),
@@ -239,7 +243,7 @@ impl<'a> Schemas<'a> {
             if let Some(text) = self.descriptions.definition(name) {
                 schema["description"] = text.into();
             }
-            self.made.insert(name.to_owned(), schema);
+            self.made.insert(name.to_owned(), schema.to_string());
         }
         self.reference(name)
     }

@@ -3,9 +3,11 @@
 //! ```text
 //! spec.rs     group, scope, names, versions, conversion, columns
 //! schema.rs   the openAPIV3Schema of each version: what OpenAPI allows here
+//! rules.rs    the rules in them, in CEL
 //! structural.rs   and what makes it structural
 //! ```
 
+mod rules;
 mod schema;
 mod spec;
 mod structural;

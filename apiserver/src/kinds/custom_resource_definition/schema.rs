@@ -7,7 +7,7 @@ use minik_api::field::{Error, Path};
 use minik_api::object::Object;
 use serde_json::{Map, Value};
 
-use super::structural;
+use super::{rules, structural};
 use crate::customs::schema::{defaults, is_known_format, prune, read, validate as conforms};
 use crate::decode::Place;
 
@@ -49,6 +49,10 @@ const AT_ROOT_IN_GO: &str = "[Description Type Format Title Maximum ExclusiveMax
 /// Where in a schema a walk is.
 #[derive(Clone, Default)]
 struct Context {
+    /// Inside of `allOf` and its like, where no rule may stand.
+    is_nested: bool,
+    /// The list or map above whose items have no past that could be found again.
+    without_past: Option<Path>,
     is_root: bool,
     /// Inside of `metadata` of the root or of an embedded resource.
     in_metadata: bool,
@@ -192,15 +196,32 @@ fn node(schema: &Fields, context: &Context, path: &Path, errors: &mut Vec<Error>
     validate_list(schema, path, errors);
     validate_map(schema, path, errors);
     for (child, inner) in children(schema) {
-        node(inner, &below(schema, context, child), &child.path(path), errors);
+        node(inner, &below(schema, context, child, path), &child.path(path), errors);
+    }
+    if !context.is_nested && schema.contains_key("x-kubernetes-validations") {
+        let place = rules::Site {
+            path,
+            is_root: context.is_root,
+            without_past: context.without_past.as_ref(),
+        };
+        rules::validate(schema, &place, errors);
     }
 }
 
-fn below(schema: &Fields, context: &Context, child: Child<'_>) -> Context {
+fn below(schema: &Fields, context: &Context, child: Child<'_>, path: &Path) -> Context {
     let mut below = Context {
         is_root: false,
         ..context.clone()
     };
+    let loses_past = match child {
+        Child::Of("items") => text(schema, "x-kubernetes-list-type") != "map",
+        Child::Of("additionalProperties") | Child::Property(_) => text(schema, "x-kubernetes-map-type") == "atomic",
+        _ => false,
+    };
+    if loses_past && below.without_past.is_none() {
+        below.without_past = Some(path.clone());
+    }
+    below.is_nested |= matches!(child, Child::Item(..) | Child::Of("not"));
     match child {
         Child::Of("additionalProperties") if context.in_metadata => {
             below.no_default = Some("inside additionalProperties applying to object metadata".into());

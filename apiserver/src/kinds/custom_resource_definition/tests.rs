@@ -288,3 +288,88 @@ fn formats_that_nobody_checks_are_told() {
     let found = rules_of("CustomResourceDefinition").warnings(&decoded("CustomResourceDefinition", schema));
     assert_eq!(found, ["unrecognized format \"int31\""]);
 }
+
+#[test]
+fn rules_compile_for_the_schema_that_they_stand_in() {
+    let at = format!("{AT}.properties[spec].x-kubernetes-validations[0]");
+    for (rule, sentence) in [
+        (json!({"rule": "self.size > 0"}), String::new()),
+        (
+            json!({"rule": "self.list.all(x, x.startsWith('a')) && (!has(oldSelf.size) || self.size >= oldSelf.size)"}),
+            String::new(),
+        ),
+        (
+            json!({"rule": ""}),
+            format!("{at}.rule: Required value: rule is not specified"),
+        ),
+        (
+            json!({"rule": "self.sice > 0"}),
+            format!(
+                "{at}.rule: Invalid value: \"self.sice > 0\": compilation failed: ERROR: <input>:1:5: undefined field 'sice'\n | self.sice > 0\n | ....^"
+            ),
+        ),
+        (
+            json!({"rule": "self.size"}),
+            format!(
+                "{at}.rule: Invalid value: \"self.size\": compilation failed: ERROR: <input>:1:5: must evaluate to bool\n | self.size\n | ....^"
+            ),
+        ),
+        (
+            json!({"rule": "self.size == 'a'"}),
+            format!(
+                "{at}.rule: Invalid value: \"self.size == 'a'\": compilation failed: ERROR: <input>:1:5: found no matching overload for '_==_' applied to '(int, string)'\n | self.size == 'a'\n | ....^"
+            ),
+        ),
+        (
+            json!({"rule": "true", "messageExpression": "1 +"}),
+            format!(
+                "{at}.messageExpression: Invalid value: \"1 +\": compilation failed: ERROR: <input>:1:4: Syntax error: mismatched input '<EOF>'\n | 1 +\n | ...^"
+            ),
+        ),
+        (
+            json!({"rule": "true", "reason": "Because"}),
+            format!(
+                "{at}.reason: Unsupported value: \"Because\": supported values: \"FieldValueDuplicate\", \"FieldValueForbidden\", \"FieldValueInvalid\", \"FieldValueRequired\""
+            ),
+        ),
+        (
+            json!({"rule": "true", "fieldPath": ".none"}),
+            format!("{at}.fieldPath: Invalid value: \".none\": must be a valid path"),
+        ),
+        (
+            json!({"rule": "true", "optionalOldSelf": true}),
+            format!("{at}.optionalOldSelf: Invalid value: true: may not be set if oldSelf is not used in rule"),
+        ),
+        (
+            json!({"rule": "true\n&& true"}),
+            format!("{at}.message: Required value: message must be specified if rule contains line breaks"),
+        ),
+    ] {
+        let wanted: Vec<String> = Some(sentence)
+            .into_iter()
+            .filter(|sentence| !sentence.is_empty())
+            .collect();
+        assert_eq!(
+            with_schema("/x-kubernetes-validations", json!([rule])),
+            wanted,
+            "{rule}"
+        );
+    }
+    let items = json!({"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]});
+    let found = with_schema("/properties/list/items", items);
+    let list = format!("{AT}.properties[spec].properties[list]");
+    let sentence = format!(
+        "{list}.items.x-kubernetes-validations[0].rule: Invalid value: \"self == oldSelf\": oldSelf cannot be used on the \
+         uncorrelatable portion of the schema within {list}"
+    );
+    assert_eq!(found, [sentence]);
+    let root = created(
+        "CustomResourceDefinition",
+        with(
+            good(),
+            &format!("{SCHEMA}/x-kubernetes-validations"),
+            json!([{"rule": "self.metadata.name.size() < 10"}]),
+        ),
+    );
+    assert_eq!(root, Vec::<String>::new());
+}

@@ -24,6 +24,7 @@ use crate::client::Session;
 use crate::commands::following::Followed;
 use crate::commands::pod;
 use crate::commands::streams::Streams;
+use crate::failure::Failure;
 use shape::{Copying, Profile, Wish};
 
 /// How long a debug container may take to start.
@@ -178,11 +179,13 @@ impl Debug {
         let patch = json!({"spec": {"ephemeralContainers": [container]}});
         let kind = "application/strategic-merge-patch+json";
         let patched = session.send(Method::PATCH, &path, kind, &patch).await;
-        let patched = patched.map_err(|failure| match failure.code() {
-            Some(404) if pod::name(pod) != "" && !said_of_pod(&failure, pod::name(pod)) => {
-                anyhow!("ephemeral containers are disabled for this cluster (error from server: {failure}).")
-            }
-            _ => failure.into(),
+        let patched = patched.map_err(|failure| match failure {
+            // The server misses the path, not the pod.
+            Failure::Api(status) if status.code == 404 && !status.message.contains(pod::name(pod)) => anyhow!(
+                "ephemeral containers are disabled for this cluster (error from server: {:?}).",
+                status.message
+            ),
+            failure => failure.into(),
         })?;
         Ok((patched, name))
     }
@@ -283,11 +286,6 @@ fn started(pod: Option<&Value>, container: &str) -> anyhow::Result<Option<Value>
         bail!("container {container} has ended already ({reason}); `minikctl logs` shows what it printed");
     }
     Ok(state.get("running").map(|_| pod.clone()))
-}
-
-/// Whether the server misses the pod, not the subresource.
-fn said_of_pod(failure: &crate::failure::Failure, name: &str) -> bool {
-    failure.to_string().contains(&format!("{name:?}"))
 }
 
 /// Five characters as Kubernetes makes them for names: none that could make a word, none that look alike.

@@ -212,7 +212,10 @@ impl Work<'_> {
             }
             match self.ask(namespace, name).await {
                 Ok(_) => break,
-                Err(failure) if failure.is_not_found() => return Ok(()),
+                // The pod is gone. A server that has no evictions says the same of its path, but doesn't name the pod.
+                Err(failure) if failure.is_not_found() && said(&failure).contains(&format!("{name:?}")) => {
+                    return Ok(());
+                }
                 Err(failure) if self.evicts && failure.code() == Some(429) => {
                     let why = said(&failure);
                     writeln!(

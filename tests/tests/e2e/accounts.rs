@@ -1,0 +1,52 @@
+//! Pods and their service accounts: what is in the pod is good at the API server, and ends with the pod.
+
+use minik_tests::{World, executable};
+use serde_json::{Value, json};
+
+use crate::{SERVE, node, pod};
+
+const FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+#[test]
+fn a_pod_speaks_for_its_service_account_while_it_lives() {
+    let world = node();
+    world.apply(&pod("speaker", SERVE, json!({})));
+    world.wait("pod/speaker", "condition=Ready");
+    let exec = |script: &str| world.minikctl(["exec", "speaker", "--", "sh", "-c", script]).ok();
+    assert_eq!(exec(&format!("cat {FOLDER}/namespace")), "default");
+    assert!(exec(&format!("cat {FOLDER}/ca.crt")).starts_with("-----BEGIN CERTIFICATE-----"));
+    let address = exec("echo $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT");
+    let service = world.value("service/kubernetes", "{.spec.clusterIP}");
+    assert_eq!(address, format!("{service} 443\n"));
+
+    let token = exec(&format!("cat {FOLDER}/token"));
+    let status = review(&world, &token);
+    assert_eq!(status["authenticated"], true, "{status}");
+    assert_eq!(status["user"]["username"], "system:serviceaccount:default:default");
+    let name = &status["user"]["extra"]["authentication.kubernetes.io/pod-name"];
+    assert_eq!(name, &json!(["speaker"]));
+    let _ = world.minikctl(["delete", "pod", "speaker", "--grace-period=1"]).ok();
+    assert_eq!(
+        review(&world, &token).get("authenticated"),
+        None,
+        "it ended with the pod"
+    );
+
+    let quiet = json!({"spec": {"automountServiceAccountToken": false}});
+    world.apply(&pod("quiet", SERVE, quiet));
+    world.wait("pod/quiet", "condition=Ready");
+    let there = world.minikctl(["exec", "quiet", "--", "ls", FOLDER]).fails();
+    assert!(there.contains("No such file"), "{there}");
+}
+
+fn review(world: &World, token: &str) -> Value {
+    let kubectls = executable::kubectls();
+    let kubectl = kubectls.last().expect("tests/setup.sh installs one");
+    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}});
+    let answer = world
+        .kubectl(kubectl, ["create", "-f", "-", "-o", "json"])
+        .stdin(&review.to_string())
+        .ok();
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    answer["status"].clone()
+}
