@@ -282,3 +282,52 @@ async fn documents_follow_the_definition() {
     }
     assert_ne!(urls[0], urls[1], "what has changed has another hash");
 }
+
+#[tokio::test]
+async fn customs_are_applied_by_their_schema() {
+    let server = Server::start().await;
+    let mut client = server.admin().await;
+    let mut definition = definition();
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["parts"] = json!({
+        "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"],
+        "items": {"type": "object", "required": ["id"], "properties": {
+            "id": {"type": "string"}, "count": {"type": "integer"}}}});
+    define(&server, &mut client, &definition).await;
+    let headers = [("content-type", "application/apply-patch+yaml")];
+    let path = format!("{WIDGETS}/w");
+    let by = |manager: &str| format!("{path}?fieldManager={manager}");
+    let first = widget("w", json!({"size": 1, "parts": [{"id": "a", "count": 1}]}));
+    let created = client.send("PATCH", &by("one"), &headers, first.to_string()).await;
+    assert_eq!(created.code, 201, "{:?}", created.body);
+    let created = created.json();
+    let entry = &created["metadata"]["managedFields"][0];
+    assert_eq!(entry["apiVersion"], "example.com/v1");
+    let part = "k:{\"id\":\"a\"}";
+    let owned = json!({"f:spec": {"f:parts": {part: {".": {}, "f:count": {}, "f:id": {}}}, "f:size": {}}});
+    assert_eq!(entry["fieldsV1"], owned);
+    let second = widget("w", json!({"parts": [{"id": "b"}]}));
+    let merged = client
+        .send("PATCH", &by("two"), &headers, second.to_string())
+        .await
+        .json();
+    assert_eq!(merged["spec"]["parts"], json!([{"id": "a", "count": 1}, {"id": "b"}]));
+    let third = widget("w", json!({"parts": [{"id": "a", "count": 2}]}));
+    let (code, message) = client
+        .send("PATCH", &by("two"), &headers, third.to_string())
+        .await
+        .failure();
+    let expected = "Apply failed with 1 conflict: conflict with \"one\": .spec.parts[id=\"a\"].count";
+    assert_eq!((code, message.as_str()), (409, expected));
+    let again = client
+        .send("PATCH", &by("one"), &headers, first.to_string())
+        .await
+        .json();
+    assert_eq!(again, merged, "what changes nothing writes nothing");
+    let unknown = widget("w", json!({"shape": "round"}));
+    let (code, message) = client
+        .send("PATCH", &by("one"), &headers, unknown.to_string())
+        .await
+        .failure();
+    let expected = "failed to create typed patch object (/w; example.com/v1, Kind=Widget): .spec.shape: field not declared in schema";
+    assert_eq!((code, message.as_str()), (500, expected));
+}

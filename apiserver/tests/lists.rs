@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use support::{Client, Server};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
-const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+/// Of a kind that the server itself keeps none of there.
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
-fn map(name: &str) -> Value {
-    json!({"metadata": {"name": name}, "data": {"k": "v"}})
+fn lease(name: &str) -> Value {
+    json!({"metadata": {"name": name}, "spec": {"holderIdentity": "v"}})
 }
 
 fn names(list: &Value) -> Vec<&str> {
@@ -22,8 +23,8 @@ fn names(list: &Value) -> Vec<&str> {
     items.map(|item| item["metadata"]["name"].as_str().unwrap()).collect()
 }
 
-async fn maps(client: &mut Client, query: &str) -> Value {
-    let answer = client.get(&format!("{MAPS}?{query}")).await;
+async fn leases(client: &mut Client, query: &str) -> Value {
+    let answer = client.get(&format!("{LEASES}?{query}")).await;
     assert_eq!(answer.code, 200, "{query}: {:?}", answer.body);
     answer.json()
 }
@@ -77,9 +78,9 @@ async fn options_that_do_not_fit_are_refused_in_upstreams_words() {
         ),
         ("fieldSelector=x", 400, "invalid selector: 'x'; can't understand 'x'"),
         (
-            "fieldSelector=data.k%3Dv",
+            "fieldSelector=spec.x%3Dv",
             400,
-            "\"data.k\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+            "\"spec.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
         ),
     ] {
         let expected = if code == 422 {
@@ -87,13 +88,13 @@ async fn options_that_do_not_fit_are_refused_in_upstreams_words() {
         } else {
             message.to_owned()
         };
-        let failure = client.get(&format!("{MAPS}?{query}")).await.failure();
+        let failure = client.get(&format!("{LEASES}?{query}")).await.failure();
         assert_eq!(failure, (code, expected), "{query}");
     }
     let pods = client.get("/api/v1/pods?fieldSelector=spec.x%3Dy").await.failure();
     assert_eq!(pods, (400, "field label not supported: spec.x".to_owned()));
     for method in ["HEAD", "OPTIONS"] {
-        assert_eq!(client.send(method, MAPS, &[], "").await.code, 405, "{method}");
+        assert_eq!(client.send(method, LEASES, &[], "").await.code, 405, "{method}");
     }
 }
 
@@ -101,9 +102,9 @@ async fn options_that_do_not_fit_are_refused_in_upstreams_words() {
 async fn revisions_mean_what_they_mean_upstream() {
     let server = Server::start().await;
     let mut client = server.admin().await;
-    let first = client.create(MAPS, &map("a")).await;
+    let first = client.create(LEASES, &lease("a")).await;
     let at = first["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
-    client.create(MAPS, &map("b")).await;
+    client.create(LEASES, &lease("b")).await;
     for (query, expected) in [
         ("resourceVersion=0".to_owned(), &["a", "b"][..]),
         (format!("resourceVersion={at}"), &["a", "b"]),
@@ -118,11 +119,11 @@ async fn revisions_mean_what_they_mean_upstream() {
         (format!("resourceVersion={at}&resourceVersionMatch=Exact"), &["a"]),
         (format!("resourceVersion={at}&limit=9"), &["a"]),
     ] {
-        assert_eq!(names(&maps(&mut client, &query).await), expected, "{query}");
+        assert_eq!(names(&leases(&mut client, &query).await), expected, "{query}");
     }
     for path in [
-        format!("{MAPS}?resourceVersion=999999"),
-        format!("{MAPS}/a?resourceVersion=999999"),
+        format!("{LEASES}?resourceVersion=999999"),
+        format!("{LEASES}/a?resourceVersion=999999"),
     ] {
         let answer = client.get(&path).await;
         assert_eq!(
@@ -145,30 +146,30 @@ async fn a_list_whose_revision_is_gone_can_go_on_without_it() {
     let mut server = Server::start().await;
     let mut client = server.admin().await;
     for name in ["a", "b", "c", "d"] {
-        client.create(MAPS, &map(name)).await;
+        client.create(LEASES, &lease(name)).await;
     }
-    let first = maps(&mut client, "limit=2").await;
+    let first = leases(&mut client, "limit=2").await;
     let token = first["metadata"]["continue"].as_str().unwrap().to_owned();
-    client.delete(&format!("{MAPS}/c")).await;
+    client.delete(&format!("{LEASES}/c")).await;
     // A server that has just been started knows no revision but the present.
     server.restart().await;
     let mut client = server.admin().await;
-    let gone = client.get(&format!("{MAPS}?limit=1&continue={token}")).await;
+    let gone = client.get(&format!("{LEASES}?limit=1&continue={token}")).await;
     let status = gone.json();
     assert_eq!((gone.code, &status["reason"]), (410, &json!("Expired")));
     let message = status["message"].as_str().unwrap();
     assert!(message.contains("use the continue token in this response"), "{message}");
     let inconsistent = status["metadata"]["continue"].as_str().unwrap();
-    let rest = maps(&mut client, &format!("continue={inconsistent}")).await;
+    let rest = leases(&mut client, &format!("continue={inconsistent}")).await;
     assert_eq!(names(&rest), ["d"], "as it is now, after where the first piece ended");
     let both = client
-        .get(&format!("{MAPS}?continue={token}&resourceVersion=7"))
+        .get(&format!("{LEASES}?continue={token}&resourceVersion=7"))
         .await
         .failure();
     let why = "specifying resource version is not allowed when using continue";
     assert_eq!(both, (400, why.to_owned()));
     let old = client
-        .get(&format!("{MAPS}?resourceVersion=1&resourceVersionMatch=Exact"))
+        .get(&format!("{LEASES}?resourceVersion=1&resourceVersionMatch=Exact"))
         .await
         .failure();
     assert_eq!(
@@ -176,7 +177,7 @@ async fn a_list_whose_revision_is_gone_can_go_on_without_it() {
         (410, "The resourceVersion for the provided list is too old.".to_owned())
     );
     let strange = BASE64_URL_SAFE_NO_PAD.encode("{\"v\":\"meta.k8s.io/v1\",\"rv\":-5,\"start\":\"a\"}");
-    assert_eq!(client.get(&format!("{MAPS}?continue={strange}")).await.code, 400);
+    assert_eq!(client.get(&format!("{LEASES}?continue={strange}")).await.code, 400);
 }
 
 #[tokio::test]
@@ -184,22 +185,24 @@ async fn one_object_is_watched_by_either_path() {
     let server = Server::start().await;
     let mut client = server.admin().await;
     for name in ["a", "b"] {
-        client.create(MAPS, &map(name)).await;
+        client.create(LEASES, &lease(name)).await;
     }
     for path in [
-        format!("{MAPS}?watch=1&fieldSelector=metadata.name%3Db"),
-        "/api/v1/watch/namespaces/default/configmaps/b".to_owned(),
+        format!("{LEASES}?watch=1&fieldSelector=metadata.name%3Db"),
+        "/apis/coordination.k8s.io/v1/watch/namespaces/default/leases/b".to_owned(),
     ] {
         let mut watching = server.admin().await;
         let mut watch = watching.watch(&path).await;
         assert_eq!(watch.line().await, "ADDED b", "{path}");
         for name in ["a", "b"] {
-            let change = json!({"data": {"at": path}});
-            client.merge(&format!("{MAPS}/{name}"), &change).await;
+            let change = json!({"spec": {"holderIdentity": path}});
+            client.merge(&format!("{LEASES}/{name}"), &change).await;
         }
         assert_eq!(watch.line().await, "MODIFIED b", "{path}");
     }
-    let mut watch = client.watch("/api/v1/watch/configmaps").await;
+    let mut watch = client
+        .watch("/apis/coordination.k8s.io/v1/watch/namespaces/default/leases")
+        .await;
     assert_eq!(
         (watch.line().await, watch.line().await),
         ("ADDED a".into(), "ADDED b".into())
@@ -211,7 +214,7 @@ async fn a_watch_from_the_future_is_told_so() {
     let server = Server::start().await;
     let mut client = server.admin().await;
     let query = "watch=1&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan";
-    let mut watch = client.watch(&format!("{MAPS}?{query}&resourceVersion=999999")).await;
+    let mut watch = client.watch(&format!("{LEASES}?{query}&resourceVersion=999999")).await;
     let event = watch.next().await.unwrap();
     assert_eq!(
         (&event["type"], &event["object"]["code"]),
@@ -225,10 +228,10 @@ async fn tables_and_metadata_are_watched() {
     let server = Server::start().await;
     let mut client = server.admin().await;
     for name in ["a", "b"] {
-        client.create(MAPS, &map(name)).await;
+        client.create(LEASES, &lease(name)).await;
     }
     let mut watching = server.admin().await;
-    let path = format!("{MAPS}?watch=1&includeObject=Object&allowWatchBookmarks=true&timeoutSeconds=1");
+    let path = format!("{LEASES}?watch=1&includeObject=Object&allowWatchBookmarks=true&timeoutSeconds=1");
     let mut watch = watching.watch_as(&path, TABLE).await;
     let (first, second) = (watch.next().await.unwrap(), watch.next().await.unwrap());
     assert_eq!(first["object"]["columnDefinitions"][0]["name"], "Name");
@@ -238,7 +241,10 @@ async fn tables_and_metadata_are_watched() {
         "columns are told once"
     );
     assert_eq!(second["object"]["rows"][0]["cells"][0], "b");
-    assert_eq!(second["object"]["rows"][0]["object"]["data"], json!({"k": "v"}));
+    assert_eq!(
+        second["object"]["rows"][0]["object"]["spec"],
+        json!({"holderIdentity": "v"})
+    );
     let bookmark = watch.next().await.unwrap();
     assert_eq!(
         (&bookmark["type"], &bookmark["object"]["kind"]),
@@ -248,11 +254,11 @@ async fn tables_and_metadata_are_watched() {
 
     let mut watching = server.admin().await;
     let partial = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
-    let mut watch = watching.watch_as(&format!("{MAPS}?watch=1"), partial).await;
+    let mut watch = watching.watch_as(&format!("{LEASES}?watch=1"), partial).await;
     let event = watch.next().await.unwrap();
     assert_eq!(event["object"]["kind"], "PartialObjectMetadata");
-    assert_eq!(event["object"]["data"], Value::Null);
-    let refused = client.send("GET", MAPS, &[("accept", partial)], "").await.failure();
+    assert_eq!(event["object"]["spec"], Value::Null);
+    let refused = client.send("GET", LEASES, &[("accept", partial)], "").await.failure();
     let why = "you requested PartialObjectMetadata, but the requested object is a list";
     assert_eq!(refused, (406, why.to_owned()));
 }
@@ -261,10 +267,10 @@ async fn tables_and_metadata_are_watched() {
 async fn a_browser_watches_over_websocket() {
     let mut server = Server::start().await;
     let mut client = server.admin().await;
-    client.create(MAPS, &map("a")).await;
+    client.create(LEASES, &lease("a")).await;
     let mut watching = server.admin().await;
-    let mut socket = watching.watch_socket(&format!("{MAPS}?watch=1")).await;
-    client.create(MAPS, &map("b")).await;
+    let mut socket = watching.watch_socket(&format!("{LEASES}?watch=1")).await;
+    client.create(LEASES, &lease("b")).await;
     for name in ["a", "b"] {
         let message = socket.next().await.unwrap().unwrap();
         let event: Value = serde_json::from_str(message.to_text().unwrap()).unwrap();
@@ -287,13 +293,13 @@ async fn a_browser_watches_over_websocket() {
 async fn answers_are_written_as_asked() {
     let server = Server::start().await;
     let mut client = server.admin().await;
-    client.create(MAPS, &map("a")).await;
-    let path = format!("{MAPS}/a");
+    client.create(LEASES, &lease("a")).await;
+    let path = format!("{LEASES}/a");
     let yaml = client.send("GET", &path, &[("accept", "application/yaml")], "").await;
     assert_eq!(yaml.headers["content-type"], "application/yaml");
     let text = String::from_utf8(yaml.body.to_vec()).unwrap();
     assert!(
-        text.starts_with("apiVersion: v1\n") && text.contains("\ndata:\n  k: v\n"),
+        text.starts_with("apiVersion: coordination.k8s.io/v1\n") && text.contains("\nspec:\n  holderIdentity: v\n"),
         "{text}"
     );
     for (path, agent, lines) in [
@@ -302,12 +308,12 @@ async fn answers_are_written_as_asked() {
         (path.clone(), "curl/8.0", 2),
     ] {
         let answer = client.send("GET", &path, &[("user-agent", agent)], "").await;
-        assert_eq!(answer.json()["data"], json!({"k": "v"}));
+        assert_eq!(answer.json()["spec"], json!({"holderIdentity": "v"}));
         assert_eq!(answer.body.contains(&b'\n'), lines > 1, "{path} {agent}");
     }
     let watch = [("accept", "application/yaml")];
     assert_eq!(
-        client.send("GET", &format!("{MAPS}?watch=1"), &watch, "").await.code,
+        client.send("GET", &format!("{LEASES}?watch=1"), &watch, "").await.code,
         406
     );
 }

@@ -151,6 +151,13 @@ pub enum Verb {
     /// Show and change the kubeconfig
     #[command(subcommand)]
     Config(commands::config::ConfigVerb),
+    /// Have your shell complete verbs, flags, kinds and names
+    Completion(commands::completion::Completion),
+    /// What the shells' scripts call
+    #[command(name = "__complete", hide = true)]
+    Complete(commands::completion::Complete),
+    /// Show the flags that every verb has
+    Options(commands::options::Options),
     /// Show the client's and the server's version
     Version(commands::version::Version),
 }
@@ -201,6 +208,9 @@ impl Verb {
             Self::Proxy(verb) => verb.run(global).await,
             Self::ClusterInfo(verb) => verb.run(global).await,
             Self::Config(verb) => verb.run(global),
+            Self::Completion(verb) => verb.run(),
+            Self::Complete(verb) => verb.run(global).await,
+            Self::Options(verb) => verb.run(),
             Self::Version(verb) => verb.run(global).await,
         }
     }

@@ -3,6 +3,7 @@
 //! Learned from the server's discovery (the aggregated form where it has one) and kept on disk for a while, so that an
 //! `apply` needs no further round trip. A name that the kept answer does not know is looked up afresh.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::PathBuf;
@@ -169,11 +170,14 @@ impl Resources {
         if let Some(one) = self.known.iter().find(|resource| resource.is_called(&wanted)) {
             return Ok(vec![one]);
         }
-        let of_category: Vec<&Resource> = self
+        let mut of_category: Vec<&Resource> = self
             .known
             .iter()
             .filter(|resource| resource.categories.contains(&wanted))
             .collect();
+        // Of a kind in several versions the one that the server prefers, which comes first.
+        let mut seen = BTreeSet::new();
+        of_category.retain(|resource| seen.insert((&resource.group, &resource.plural)));
         if of_category.is_empty() {
             return Err(self.unknown(name));
         }

@@ -18,7 +18,14 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use serde_json::Value;
 
-const PROGRAMS: [&str; 5] = ["supervisor", "runtime", "apiserver", "scheduler", "kubelet"];
+const PROGRAMS: [&str; 6] = [
+    "supervisor",
+    "runtime",
+    "apiserver",
+    "scheduler",
+    "controllers",
+    "kubelet",
+];
 
 /// An instance in a place of its own; taken away when the test ends, however it ends.
 struct Node {
@@ -174,7 +181,7 @@ fn what_dies_is_started_again_and_the_node_gets_well() {
     let node = Node::new("kill");
     let output = node.up(&[]);
     assert!(output.status.success(), "{}", said(&output));
-    for program in ["scheduler", "kubelet", "runtime", "apiserver"] {
+    for program in ["scheduler", "controllers", "kubelet", "runtime", "apiserver"] {
         let before = node.pid(program);
         let following = node.follow();
         kill(before, Signal::SIGKILL).expect("it runs");

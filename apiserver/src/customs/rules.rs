@@ -12,6 +12,7 @@ use super::embedded;
 use super::rule::judge;
 use super::schema::{Schema, defaults, drop_nulls, prune, unique, validate};
 use crate::decode::{self, DecodeError, Place};
+use crate::fields;
 use crate::kinds::{NAME, Rules, keep};
 
 const NOT_ALL_CHECKED: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
@@ -105,6 +106,23 @@ impl Rules for CustomRules {
             errors.extend(count(&new.body, &scale.status));
         }
         self.finish(errors, new, Some(old), &new.to_value(), Some(&old.to_value()))
+    }
+
+    fn fields_type(&self, _kind: &Kind) -> fields::Type<'_> {
+        fields::Type::Custom(Some(&self.schema))
+    }
+
+    fn reset_fields(&self, _kind: &Kind, subresource: &str) -> fields::Set {
+        match subresource {
+            "" if self.has_status => fields::Set::of(&["status"]),
+            "status" => {
+                let names = self.schema.properties.keys().map(String::as_str);
+                let kept = ["apiVersion", "kind", "status"];
+                let names: Vec<&str> = names.filter(|name| !kept.contains(name)).collect();
+                fields::Set::of(&[&names[..], &["metadata"]].concat())
+            }
+            _ => fields::Set::default(),
+        }
     }
 
     fn warnings(&self, _object: &Object) -> Vec<String> {

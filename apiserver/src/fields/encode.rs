@@ -9,7 +9,10 @@ use super::element::{Element, InvalidElement};
 use super::set::{Node, Set};
 
 /// Deeper than any object that the API takes.
-const DEPTH_MAX: usize = 256;
+const READ_DEPTH_MAX: usize = 256;
+/// What is deeper in an object is owned together with what is above it: the set stands deep inside the object already, and
+/// JSON isn't read below 128 levels.
+const WRITTEN_DEPTH_MAX: usize = 100;
 
 /// What is no set of fields.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,8 +30,15 @@ pub(crate) enum InvalidSet {
 
 /// The set as JSON.
 pub(crate) fn encode(set: &Set) -> Value {
+    encode_to(set, WRITTEN_DEPTH_MAX)
+}
+
+fn encode_to(set: &Set, depth: usize) -> Value {
+    let Some(depth) = depth.checked_sub(1) else {
+        return Value::Object(Map::new());
+    };
     let nodes = set.iter().map(|(element, node)| {
-        let mut below = encode(&node.below);
+        let mut below = encode_to(&node.below, depth);
         if let Value::Object(map) = &mut below
             && node.member
             && !map.is_empty()
@@ -42,7 +52,7 @@ pub(crate) fn encode(set: &Set) -> Value {
 
 /// The set of this JSON.
 pub(crate) fn decode(value: &Value) -> Result<Set, InvalidSet> {
-    node(value, DEPTH_MAX).map(|node| node.below)
+    node(value, READ_DEPTH_MAX).map(|node| node.below)
 }
 
 fn node(value: &Value, depth: usize) -> Result<Node, InvalidSet> {
@@ -91,5 +101,14 @@ mod tests {
             deep = json!({"f:a": deep});
         }
         assert_eq!(decode(&deep), Err(InvalidSet::TooDeep));
+    }
+
+    #[test]
+    fn what_is_too_deep_is_owned_with_what_is_above_it() {
+        let path = vec![Element::Field("a".into()); 120];
+        let mut set = Set::default();
+        set.insert(&path);
+        let cut = decode(&encode(&set)).expect("a set");
+        assert!(cut.has(&path[..100]) && !cut.has(&path));
     }
 }

@@ -1,6 +1,6 @@
 //! `Managers`: who set which fields of an object, and when; the decoded form of `metadata.managedFields`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, Time};
 
@@ -36,9 +36,13 @@ pub(crate) struct Manager {
 }
 
 impl Manager {
-    fn is(&self, other: &Self) -> bool {
-        let version = self.operation == Operation::Apply || self.api_version == other.api_version;
-        (self.operation, &self.name, &self.subresource) == (other.operation, &other.name, &other.subresource) && version
+    /// What makes it this manager and no other.
+    fn identity(&self) -> Self {
+        let mut identity = self.clone();
+        if self.operation == Operation::Apply {
+            identity.api_version.clear();
+        }
+        identity
     }
 }
 
@@ -56,7 +60,7 @@ pub(crate) struct Managed {
 /// All managers of an object; none twice.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Managers {
-    list: Vec<Managed>,
+    by_identity: BTreeMap<Manager, Managed>,
 }
 
 /// `managedFields` that can't be read.
@@ -112,16 +116,17 @@ impl Managers {
     }
 
     /// As `metadata.managedFields`: those who apply first, then by time, then by name.
-    pub(crate) fn encode(mut self) -> Option<Vec<ManagedFieldsEntry>> {
-        if self.list.is_empty() {
+    pub(crate) fn encode(self) -> Option<Vec<ManagedFieldsEntry>> {
+        if self.is_empty() {
             return None;
         }
+        let mut list: Vec<Managed> = self.by_identity.into_values().collect();
         let second = |managed: &Managed| managed.time.as_ref().map_or(0, |time| time.0.as_second());
-        self.list.sort_by(|one, other| {
+        list.sort_by(|one, other| {
             let by_time = (one.by.operation, second(one)).cmp(&(other.by.operation, second(other)));
             by_time.then_with(|| one.by.cmp(&other.by))
         });
-        let entries = self.list.into_iter().map(|managed| ManagedFieldsEntry {
+        let entries = list.into_iter().map(|managed| ManagedFieldsEntry {
             api_version: Some(managed.by.api_version),
             fields_type: Some(FIELDS_TYPE.to_owned()),
             fields_v1: Some(FieldsV1(encode::encode(&managed.fields))),
@@ -135,35 +140,32 @@ impl Managers {
 
     /// Nobody manages anything.
     pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.by_identity.is_empty()
     }
 
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Managed> {
-        self.list.iter()
+        self.by_identity.values()
     }
 
     /// All of them, to take fields away from them.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Managed> {
-        self.list.iter_mut()
+        self.by_identity.values_mut()
     }
 
     /// This one's fields.
     pub(crate) fn get(&self, by: &Manager) -> Option<&Managed> {
-        self.list.iter().find(|managed| managed.by.is(by))
+        self.by_identity.get(&by.identity())
     }
 
     /// Puts a manager in the place of itself.
     pub(crate) fn set(&mut self, managed: Managed) {
-        match self.list.iter_mut().find(|there| there.by.is(&managed.by)) {
-            Some(there) => *there = managed,
-            None => self.list.push(managed),
-        }
+        self.by_identity.insert(managed.by.identity(), managed);
     }
 
     /// Lets those go who have nothing left.
     pub(crate) fn drop_empty(&mut self) {
-        self.list.retain(|managed| !managed.fields.is_empty());
+        self.by_identity.retain(|_, managed| !managed.fields.is_empty());
     }
 
     /// Makes the oldest of too many that update one, for each version that they name fields in.
@@ -212,10 +214,7 @@ impl Managers {
 
     /// Those that update, oldest first.
     fn updaters(&self) -> Vec<Manager> {
-        let updaters = self
-            .list
-            .iter()
-            .filter(|managed| managed.by.operation == Operation::Update);
+        let updaters = self.iter().filter(|managed| managed.by.operation == Operation::Update);
         let mut updaters: Vec<&Managed> = updaters.collect();
         let second = |managed: &Managed| managed.time.as_ref().map_or(0, |time| time.0.as_second());
         updaters.sort_by(|one, other| (second(one), &one.by).cmp(&(second(other), &other.by)));
@@ -224,8 +223,7 @@ impl Managers {
 
     /// Takes a manager out.
     pub(crate) fn take(&mut self, by: &Manager) -> Option<Managed> {
-        let index = self.list.iter().position(|managed| managed.by.is(by))?;
-        Some(self.list.remove(index))
+        self.by_identity.remove(&by.identity())
     }
 }
 

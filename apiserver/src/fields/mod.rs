@@ -27,6 +27,8 @@ mod track;
 mod types;
 mod validate;
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use minik_api::kinds::Kind;
 use minik_api::object::Object;
@@ -46,7 +48,7 @@ pub(crate) use types::Type;
 pub(crate) fn type_of<'a>(kind: &Kind) -> Type<'a> {
     match schema::of(kind) {
         Some(definition) => Type::Definition(definition, false),
-        None => Type::Custom(&Value::Null),
+        None => Type::Custom(None),
     }
 }
 
@@ -209,11 +211,15 @@ pub(crate) fn is_same(new: &mut Object, old: &Object) -> bool {
     let (Some(after), Some(before)) = (&new.metadata.managed_fields, &old.metadata.managed_fields) else {
         return false;
     };
-    let without_time = |entry: &ManagedFieldsEntry| ManagedFieldsEntry {
-        time: None,
-        ..entry.clone()
+    fn who(entry: &ManagedFieldsEntry) -> [Option<&str>; 4] {
+        let fields = [&entry.manager, &entry.operation, &entry.subresource, &entry.api_version];
+        fields.map(|text| text.as_deref())
+    }
+    let known: BTreeMap<_, _> = before.iter().map(|entry| (who(entry), entry)).collect();
+    let same = |entry: &ManagedFieldsEntry| {
+        let other = known.get(&who(entry));
+        other.is_some_and(|other| (&entry.fields_type, &entry.fields_v1) == (&other.fields_type, &other.fields_v1))
     };
-    let same = |one: &ManagedFieldsEntry| before.iter().any(|other| without_time(one) == without_time(other));
     if before.len() != after.len() || !after.iter().all(same) {
         return false;
     }

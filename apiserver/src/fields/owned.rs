@@ -1,5 +1,7 @@
 //! The fields that a document speaks of: what whoever applies it becomes the owner of.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::element::Element;
@@ -70,6 +72,7 @@ fn only(element: &Element) -> Set {
 /// map or an item. So removing what was applied also removes the objects that were there for nothing else.
 pub(crate) fn with_declared(set: &Set, of: Type<'_>, value: &Value) -> Set {
     let atom = of.atom(value);
+    let items = atom.map(|atom| by_element(atom, value)).unwrap_or_default();
     let mut all = Set::default();
     for (element, node) in set.iter() {
         let (inner, declared, child) = match (atom, element) {
@@ -77,8 +80,8 @@ pub(crate) fn with_declared(set: &Set, of: Type<'_>, value: &Value) -> Set {
                 Some(part) => (part.of, part.declared, value.get(name)),
                 None => (Type::Deduced, false, value.get(name)),
             },
-            (Some(atom @ (Atom::Items(_) | Atom::Set)), element) => (atom.item(), false, item(atom, value, element)),
-            _ => (Type::Deduced, false, None),
+            (Some(atom), element) => (atom.item(), false, items.get(element).copied()),
+            (None, _) => (Type::Deduced, false, None),
         };
         let node = Node {
             member: node.member || (declared && !node.below.is_empty()),
@@ -92,9 +95,10 @@ pub(crate) fn with_declared(set: &Set, of: Type<'_>, value: &Value) -> Set {
     all
 }
 
-fn item<'v>(atom: Atom<'_>, value: &'v Value, wanted: &Element) -> Option<&'v Value> {
-    let items = value.as_array()?;
+/// The items of a list, to be found by what tells them apart.
+fn by_element<'v>(atom: Atom<'_>, value: &'v Value) -> BTreeMap<Element, &'v Value> {
+    let items = value.as_array().into_iter().flatten();
     items
-        .iter()
-        .find(|item| atom.element(item).is_some_and(|element| element.as_ref() == Ok(wanted)))
+        .filter_map(|item| Some((atom.element(item)?.ok()?, item)))
+        .collect()
 }

@@ -35,6 +35,15 @@ impl Node {
     pub(crate) fn is_empty(&self) -> bool {
         !self.member && self.below.is_empty()
     }
+
+    fn remove(&mut self, other: &Self, recursive: bool) {
+        self.member &= !other.member;
+        if other.member && recursive {
+            self.below = Set::default();
+        } else {
+            self.below.remove(&other.below, recursive);
+        }
+    }
 }
 
 impl Set {
@@ -127,21 +136,23 @@ impl Set {
         self
     }
 
+    /// Goes through the smaller of the two: there may be many managers, or much that has changed.
     fn remove(&mut self, other: &Self, recursive: bool) {
+        if self.nodes.len() < other.nodes.len() {
+            self.nodes.retain(|element, node| {
+                if let Some(other) = other.nodes.get(element) {
+                    node.remove(other, recursive);
+                }
+                !node.is_empty()
+            });
+            return;
+        }
         for (element, other) in &other.nodes {
-            let Some(node) = self.nodes.get_mut(element) else {
-                continue;
-            };
-            if other.member {
-                node.member = false;
-            }
-            if other.member && recursive {
-                node.below = Self::default();
-            } else {
-                node.below.remove(&other.below, recursive);
-            }
-            if node.is_empty() {
-                self.nodes.remove(element);
+            if let Some(node) = self.nodes.get_mut(element) {
+                node.remove(other, recursive);
+                if node.is_empty() {
+                    self.nodes.remove(element);
+                }
             }
         }
     }

@@ -440,7 +440,8 @@ fn custom_resources_follow_their_schema_or_what_can_be_seen() {
     }}}});
     let document = json!({"metadata": {"name": "w", "labels": {"a": "b"}}, "spec": {"list": [{"id": 1, "v": "x"}],
         "whole": {"a": "b"}, "free": {"deep": {"list": [1, 2]}}}});
-    let of = Type::Custom(&schema);
+    let schema = crate::customs::schema::read(&schema);
+    let of = Type::Custom(Some(&schema));
     let item = "k:{\"id\":1}";
     assert_eq!(
         encode::encode(&owned::fields_of(of, &document)),
@@ -454,12 +455,40 @@ fn custom_resources_follow_their_schema_or_what_can_be_seen() {
         validate::validate(of, &wrong),
         Err(".spec.other: field not declared in schema".into())
     );
-    let nothing = Value::Null;
-    let deduced = owned::fields_of(Type::Custom(&nothing), &json!({"spec": {"a": [1], "b": {}}}));
+    let deduced = owned::fields_of(Type::Custom(None), &json!({"spec": {"a": [1], "b": {}}}));
     assert_eq!(
         encode::encode(&deduced),
         json!({"f:spec": {".": {}, "f:a": {}, "f:b": {}}})
     );
+}
+
+/// Any JSON, with names that mean something to pods now and then.
+fn anything() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i8>().prop_map(Value::from),
+        "[a-c]".prop_map(Value::from)
+    ];
+    leaf.prop_recursive(6, 48, 6, |inner| {
+        let names = [
+            "spec",
+            "metadata",
+            "containers",
+            "ports",
+            "name",
+            "containerPort",
+            "nodeSelector",
+            "finalizers",
+            "a",
+            "b",
+        ];
+        let name = proptest::sample::select(names.to_vec()).prop_map(str::to_owned);
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map(name, inner, 0..5).prop_map(|map| json!(map)),
+        ]
+    })
 }
 
 /// Some data of a config map: few keys and values, so that documents meet.
@@ -554,5 +583,21 @@ proptest! {
         let (there, back) = (compare::compare(of, &one, &other), compare::compare(of, &other, &one));
         prop_assert_eq!(there.added, back.removed);
         prop_assert_eq!(there.modified, back.modified);
+    }
+
+    #[test]
+    fn nothing_that_is_sent_breaks_it(document in anything(), live in containers(), fields in anything()) {
+        let mut story = Story::new("v1", "Pod");
+        let mut given = live;
+        given["metadata"]["managedFields"] = json!([{"manager": "m", "operation": "Apply", "apiVersion": "v1",
+            "fieldsType": "FieldsV1", "fieldsV1": fields}]);
+        story.put("creator", given);
+        let live = story.live.as_ref().expect("there").to_value();
+        for of in [type_of(kind("v1", "Pod")), Type::Custom(None), Type::Deduced] {
+            let owned = owned::fields_of(of, &document);
+            let _ = (validate::validate(of, &document), merge::merge(of, &live, &document));
+            let _ = (compare::compare(of, &live, &document), remove::remove(of, &document, &owned));
+            let _ = owned::with_declared(&owned, of, &live);
+        }
     }
 }

@@ -10,6 +10,7 @@ use minik_api::schema::{self, Definition, Field, List, Shape};
 use serde_json::{Map, Value};
 
 use super::element::{Element, Scalar};
+use crate::customs::schema::{self as structural, Additional, Schema, Type as Kind};
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug)]
@@ -18,10 +19,10 @@ pub(crate) enum Type<'a> {
     Definition(&'static Definition, bool),
     /// A field of a definition.
     Shape(&'static Shape, &'static List),
-    /// A custom resource with this structural schema.
-    Custom(&'a Value),
+    /// A custom resource with this structural schema; without one nothing is known but its metadata.
+    Custom(Option<&'a Schema>),
     /// A value inside one; `true`: fields that aren't declared are kept.
-    Structural(&'a Value, bool),
+    Structural(&'a Schema, bool),
     /// Nothing is known.
     Deduced,
 }
@@ -52,7 +53,7 @@ pub(crate) struct Items<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Keys<'a> {
     BuiltIn(&'static [&'static str]),
-    Custom(&'a [Value]),
+    Custom(&'a [String]),
 }
 
 /// What a schema asks of a value; see [`Type::wants`].
@@ -127,7 +128,10 @@ impl<'a> Type<'a> {
             Self::Custom(schema) => match name {
                 "apiVersion" | "kind" => declared(Self::Shape(TEXT, PLAIN)),
                 "metadata" => declared(object_meta()),
-                _ => Self::Structural(schema, false).field(name),
+                _ => match schema {
+                    Some(schema) => Self::Structural(schema, false).field(name),
+                    None => free(Self::Deduced),
+                },
             },
             Self::Structural(schema, preserve) => structural_field(schema, preserve, name),
         }
@@ -147,14 +151,14 @@ impl<'a> Type<'a> {
                 Shape::List(_) => Wanted::List,
                 Shape::Object(_) | Shape::Map(..) => Wanted::Object,
             },
-            Self::Structural(schema, _) => match schema["type"].as_str() {
-                Some("string") => Wanted::Text,
-                Some("integer" | "number") => Wanted::Number,
-                Some("boolean") => Wanted::Truth,
-                Some("array") => Wanted::List,
-                Some("object") => Wanted::Object,
-                _ if is(schema, "x-kubernetes-int-or-string") => Wanted::AnyScalar,
-                _ => Wanted::Anything,
+            Self::Structural(schema, _) => match schema.kind {
+                Some(Kind::String) => Wanted::Text,
+                Some(Kind::Integer | Kind::Number) => Wanted::Number,
+                Some(Kind::Boolean) => Wanted::Truth,
+                Some(Kind::Array) => Wanted::List,
+                Some(Kind::Object) => Wanted::Object,
+                None if schema.int_or_string => Wanted::AnyScalar,
+                None => Wanted::Anything,
             },
         }
     }
@@ -163,7 +167,7 @@ impl<'a> Type<'a> {
     pub(crate) fn items(self) -> Type<'a> {
         match self {
             Self::Shape(Shape::List(items), _) => Self::Shape(items, PLAIN),
-            Self::Structural(schema, preserve) => match schema.get("items") {
+            Self::Structural(schema, preserve) => match &schema.items {
                 Some(items) => Self::Structural(items, preserve),
                 None => Self::Deduced,
             },
@@ -189,21 +193,17 @@ fn shape_atom<'a>(shape: &'static Shape, list: &'static List, value: &Value) -> 
     }
 }
 
-fn structural_atom<'a>(schema: &'a Value, preserve: bool, value: &Value) -> Option<Atom<'a>> {
-    let preserve = preserve || is(schema, "x-kubernetes-preserve-unknown-fields");
+fn structural_atom<'a>(schema: &'a Schema, preserve: bool, value: &Value) -> Option<Atom<'a>> {
+    let preserve = preserve || schema.preserve_unknown;
     let here = Type::Structural(schema, preserve);
     match here.wants() {
         Wanted::Anything => Type::Deduced.atom(value),
-        Wanted::Object if schema["x-kubernetes-map-type"] == "atomic" => Some(Atom::Whole),
+        Wanted::Object if schema.atomic => Some(Atom::Whole),
         Wanted::Object => Some(Atom::Fields(here)),
-        Wanted::List => match (schema["x-kubernetes-list-type"].as_str(), schema.get("items")) {
-            (Some("set"), _) => Some(Atom::Set),
-            (Some("map"), Some(items)) => Some(Atom::Items(Items {
-                keys: Keys::Custom(
-                    schema["x-kubernetes-list-map-keys"]
-                        .as_array()
-                        .map_or(&[], Vec::as_slice),
-                ),
+        Wanted::List => match (&schema.list, &schema.items) {
+            (structural::List::Set, _) => Some(Atom::Set),
+            (structural::List::Map(keys), Some(items)) => Some(Atom::Items(Items {
+                keys: Keys::Custom(keys),
                 item: Type::Structural(items, preserve),
             })),
             _ => Some(Atom::Whole),
@@ -212,15 +212,12 @@ fn structural_atom<'a>(schema: &'a Value, preserve: bool, value: &Value) -> Opti
     }
 }
 
-fn structural_field<'a>(schema: &'a Value, preserve: bool, name: &str) -> Option<Part<'a>> {
-    let preserve = preserve || is(schema, "x-kubernetes-preserve-unknown-fields");
-    let properties = schema["properties"]
-        .as_object()
-        .filter(|properties| !properties.is_empty());
-    if let Some(property) = properties.and_then(|properties| properties.get(name)) {
+fn structural_field<'a>(schema: &'a Schema, preserve: bool, name: &str) -> Option<Part<'a>> {
+    let preserve = preserve || schema.preserve_unknown;
+    if let Some(property) = schema.properties.get(name) {
         return Some(Part::new(Type::Structural(property, preserve), true));
     }
-    if is(schema, "x-kubernetes-embedded-resource") {
+    if schema.embedded {
         let of = match name {
             "apiVersion" | "kind" => Some(Type::Shape(TEXT, PLAIN)),
             "metadata" => Some(object_meta()),
@@ -230,12 +227,11 @@ fn structural_field<'a>(schema: &'a Value, preserve: bool, name: &str) -> Option
             return Some(Part::new(of, true));
         }
     }
-    let of = match schema.get("additionalProperties") {
-        Some(Value::Object(_)) => Type::Structural(&schema["additionalProperties"], preserve),
-        Some(Value::Bool(true)) => Type::Deduced,
-        Some(_) => return None,
-        None if preserve || properties.is_none() => Type::Deduced,
-        None => return None,
+    let of = match &schema.additional {
+        Additional::Each(each) => Type::Structural(each, preserve),
+        Additional::Any => Type::Deduced,
+        Additional::None if preserve || schema.properties.is_empty() => Type::Deduced,
+        Additional::None => return None,
     };
     Some(Part::new(of, false))
 }
@@ -247,10 +243,6 @@ fn absent(field: &Field) -> Option<&'static Value> {
         Shape::Object(_) | Shape::List(_) | Shape::Map(..) if !field.omit_empty => Some(&Value::Null),
         _ => None,
     }
-}
-
-fn is(schema: &Value, mark: &str) -> bool {
-    schema[mark] == true
 }
 
 /// The metadata of any object.
@@ -306,7 +298,7 @@ impl<'a> Items<'a> {
     fn names(self) -> Box<dyn Iterator<Item = &'a str> + 'a> {
         match self.keys {
             Keys::BuiltIn(keys) => Box::new(keys.iter().copied()),
-            Keys::Custom(keys) => Box::new(keys.iter().filter_map(Value::as_str)),
+            Keys::Custom(keys) => Box::new(keys.iter().map(String::as_str)),
         }
     }
 
@@ -320,7 +312,7 @@ impl<'a> Items<'a> {
     /// What stands for a key that is absent: its default, or zero where a zero is written.
     fn default(self, name: &str) -> Option<Value> {
         match self.item {
-            Type::Structural(schema, _) => schema["properties"][name].get("default").cloned(),
+            Type::Structural(schema, _) => schema.properties.get(name)?.default.clone(),
             Type::Shape(shape, _) => {
                 let field = shape.definition()?.field(name)?;
                 match field.default {

@@ -57,6 +57,10 @@ async fn options(call: &mut Call, body: Body) -> Result<DeleteOptions, Status> {
         None => DeleteOptions::default(),
     };
     asked.grace_period_seconds = asked.grace_period_seconds.or(call.params.grace_seconds);
+    asked.propagation_policy = asked
+        .propagation_policy
+        .or_else(|| call.params.propagation_policy.take());
+    asked.orphan_dependents = asked.orphan_dependents.or(call.params.orphan_dependents);
     for value in &asked.dry_run {
         call.params.dry_run |= params::dry_run(value)?;
     }

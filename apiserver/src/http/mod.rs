@@ -41,6 +41,7 @@ use axum::response::Response;
 use axum::routing::get;
 use futures::FutureExt;
 use http::{HeaderMap, Method};
+use minik_api::kinds::Kind;
 use minik_api::status::Status;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -149,14 +150,20 @@ async fn resource(State(api): State<Arc<Api>>, request: Request) -> Response {
     );
     let outcome = match Call::new(parts, api.registry.kinds()) {
         Ok(call) => {
-            let span = call.span();
-            dispatch(&api, call, body).instrument(span).await
+            let (span, rules) = (call.span(), call.rules.clone());
+            let outcome = dispatch(&api, call, body).instrument(span).await;
+            outcome.map(|response| respond::deprecated(response, rules.deprecation()))
         }
         // Who may not look there isn't told that nothing is there.
         Err(status) if status.code == 404 => path_allowed(&api, &method, &path, user.as_ref()).and(Err(status)),
         Err(status) => Err(status),
     };
     outcome.unwrap_or_else(|status| failure(&status))
+}
+
+/// Never kept itself: it changes its pod.
+fn is_binding(kind: &Kind) -> bool {
+    kind.group.is_empty() && kind.kind == "Binding"
 }
 
 async fn dispatch(api: &Arc<Api>, call: Call, body: Body) -> Result<Response, Status> {
@@ -171,8 +178,8 @@ async fn dispatch(api: &Arc<Api>, call: Call, body: Body) -> Result<Response, St
         (&Method::GET, true) => get::handle(api, &call),
         (&Method::GET, false) if call.params.watch => watch::handle(api, call),
         (&Method::GET, false) => list::handle(api, &call),
+        (&Method::POST, false) if is_binding(call.path.kind) => subresources::bind(api, call, body).await,
         (&Method::POST, false) if !call.path.kind.is_stored() => reviews::create(api, call, body).await,
-        (&Method::POST, false) if call.path.kind.kind == "Binding" => subresources::bind(api, call, body).await,
         (&Method::POST, false) => create::handle(api, call, body).await,
         (&Method::PUT, true) => update::handle(api, call, body, crate::registry::Part::Main).await,
         (&Method::PATCH, true) => patch::handle(api, call, body, crate::registry::Part::Main).await,

@@ -52,6 +52,10 @@ pub(crate) struct Params {
     pub(crate) force: Option<bool>,
     /// Delete: how long to wait.
     pub(crate) grace_seconds: Option<i64>,
+    /// What becomes of what a deleted object owns.
+    pub(crate) propagation_policy: Option<String>,
+    /// The old way to say that it stays.
+    pub(crate) orphan_dependents: Option<bool>,
     /// Table: `None`, `Metadata`, `Object`.
     pub(crate) include_object: Option<String>,
 }
@@ -90,6 +94,8 @@ impl Params {
             "fieldManager" => self.field_manager = value.to_owned(),
             "force" => self.force = Some(boolean(value)),
             "gracePeriodSeconds" => self.grace_seconds = Some(number(value)?),
+            "propagationPolicy" => self.propagation_policy = Some(value.to_owned()),
+            "orphanDependents" => self.orphan_dependents = Some(boolean(value)),
             "includeObject" => self.include_object = Some(value.to_owned()),
             // As upstream: what isn't known means nothing.
             _ => {}

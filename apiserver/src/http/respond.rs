@@ -96,6 +96,14 @@ fn gzip(body: &[u8]) -> Bytes {
     encoder.finish().expect("writing to memory doesn't fail").into()
 }
 
+/// Says of a kind that it is on its way out, whatever was asked of it.
+pub(super) fn deprecated(mut response: Response, warning: Option<&str>) -> Response {
+    if let Some(warning) = warning {
+        warn(&mut response, &[warning.to_owned()]);
+    }
+    response
+}
+
 /// `Warning: 299 - "…"`, one a warning (RFC 7234, section 5.5); kubectl shows them.
 fn warn(response: &mut Response, warnings: &[String]) {
     let mut total = 0;

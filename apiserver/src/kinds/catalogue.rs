@@ -139,26 +139,6 @@ impl Kinds {
         kinds.retain(|custom| custom.kind.resource() != resource);
         self.replace(kinds);
     }
-
-    /// Told whenever the customs change.
-    pub(crate) fn subscribe(&self) -> Changes {
-        Changes(self.customs.subscribe())
-    }
-}
-
-/// Tells when the customs change.
-pub(crate) struct Changes(watch::Receiver<Arc<Customs>>);
-
-impl Changes {
-    /// What is there now has been seen.
-    pub(crate) fn mark_seen(&mut self) {
-        self.0.mark_unchanged();
-    }
-
-    /// Done at the next change; an error when the catalogue is gone.
-    pub(crate) async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
-        self.0.changed().await
-    }
 }
 
 /// How versions are preferred (apimachinery's `version.CompareKubeAwareVersionStrings`): `v2`, `v1`, `v2beta1`, `v1alpha1`, and
@@ -310,13 +290,5 @@ mod tests {
         let mut versions = ["foo", "v1alpha1", "v10", "v1", "v2beta1", "v2", "v1beta2"];
         versions.sort_by(|a, b| precedence(b).cmp(&precedence(a)).then(a.cmp(b)));
         assert_eq!(versions, ["v10", "v2", "v1", "v2beta1", "v1beta2", "v1alpha1", "foo"]);
-    }
-
-    #[tokio::test]
-    async fn whoever_waits_is_told() {
-        let kinds = Kinds::default();
-        let mut changes = kinds.subscribe();
-        kinds.replace(vec![custom("a.example", "widgets")]);
-        changes.changed().await.expect("the catalogue is there");
     }
 }

@@ -15,6 +15,10 @@ const SHOWN: usize = 3;
 pub(super) struct EndpointLists;
 
 impl Rules for EndpointLists {
+    fn deprecation(&self) -> Option<&str> {
+        Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
+    }
+
     fn defaults(&self, object: &mut Object) {
         for subset in fill::items(&mut object.body, "subsets") {
             for port in fill::items(subset, "ports") {

@@ -13,6 +13,7 @@ pub(crate) mod api_service;
 mod catalogue;
 pub(crate) mod certificates;
 mod checks;
+mod component_status;
 mod config_map;
 mod controller_revision;
 mod cron_job;
@@ -120,6 +121,11 @@ pub(crate) trait Rules: Send + Sync {
     /// Writes down when something became as it is, where an update leaves that to the server.
     fn stamp(&self, _new: &mut Object, _old: &Object, _now: Timestamp) {}
 
+    /// Whether a deletion that doesn't say otherwise leaves alone what the object owns.
+    fn orphans_by_default(&self) -> bool {
+        false
+    }
+
     /// Says on an object that is to be deleted what has to happen before it goes.
     fn prepare_delete(&self, _object: &mut Object) {}
 
@@ -160,6 +166,11 @@ pub(crate) trait Rules: Send + Sync {
     /// What isn't wrong, but will hurt: sent as `Warning` headers.
     fn warnings(&self, _object: &Object) -> Vec<String> {
         Vec::new()
+    }
+
+    /// What everybody is told who asks for the kind at all.
+    fn deprecation(&self) -> Option<&str> {
+        None
     }
 
     /// How many replicas there should be and are, and of which pods; `None` for what can't be scaled.
@@ -348,6 +359,7 @@ pub(crate) fn rules(kind: &'static Kind) -> &'static dyn Rules {
         ("networking.k8s.io", "IngressClass") => &networking::IngressClasses,
         ("networking.k8s.io", "NetworkPolicy") => &networking::NetworkPolicies,
         ("networking.k8s.io", "ServiceCIDR") => &networking::ServiceCidrs,
+        ("", "ComponentStatus") => &component_status::ComponentStatuses,
         ("", "LimitRange") => &limit_range::LimitRanges,
         ("", "PersistentVolume") => &persistent_volume::Volumes,
         ("", "PersistentVolumeClaim") => &persistent_volume_claim::Claims,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, PodSpec, Volume};
 use minik_api::field::{Error, Path, Problem};
 use minik_api::object::Object;
 use serde::Deserialize;
@@ -87,11 +87,20 @@ impl<'a> Template<'a> {
 
     /// What is wrong with it.
     pub(super) fn validate(&self, path: &Path, errors: &mut Vec<Error>) {
+        self.validate_with_claims(&[], path, errors);
+    }
+
+    /// The same, when its pods have volumes besides, from claims of these names.
+    pub(super) fn validate_with_claims(&self, claims: &[&str], path: &Path, errors: &mut Vec<Error>) {
         self.validate_labels(path, errors);
         let path = path.child("spec");
         match self.spec(&path) {
             Err(error) => errors.push(error),
-            Ok(spec) => {
+            Ok(mut spec) => {
+                let volumes = spec.volumes.get_or_insert_default();
+                // A claim takes the place of the volume of its name.
+                volumes.retain(|volume| !claims.contains(&volume.name.as_str()));
+                volumes.extend(claims.iter().map(|name| claimed(name)));
                 validation::pod_spec(&spec, None, &path, errors);
                 if spec
                     .ephemeral_containers
@@ -136,6 +145,17 @@ impl<'a> Template<'a> {
                 .map(|container| container[field].as_str().unwrap_or_default());
             texts.collect::<Vec<_>>().join(",").into()
         })
+    }
+}
+
+fn claimed(name: &str) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: name.to_owned(),
+            ..PersistentVolumeClaimVolumeSource::default()
+        }),
+        ..Volume::default()
     }
 }
 

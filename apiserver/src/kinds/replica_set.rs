@@ -97,6 +97,11 @@ impl Rules for ReplicaSets {
 pub(super) struct ReplicationControllers;
 
 impl Rules for ReplicationControllers {
+    // As it was before garbage collection, for clients of that time.
+    fn orphans_by_default(&self) -> bool {
+        true
+    }
+
     fn prepare_create(&self, object: &mut Object) {
         ReplicaSets.prepare_create(object);
     }

@@ -64,38 +64,19 @@ impl Rules for StatefulSets {
     }
 
     fn validate(&self, object: &Object) -> Vec<Error> {
-        let (spec, path, mut errors) = (fields(object, "spec"), Path::new("spec"), Vec::new());
-        let text = |name: &str| spec.map_or("", |spec| fill::text(spec, name));
-        let object_in = |name: &str| spec.and_then(|spec| spec.get(name)?.as_object());
-        management_policy(text("podManagementPolicy"), &path, &mut errors);
-        strategy(object_in("updateStrategy"), &path.child("updateStrategy"), &mut errors);
-        if let Some(policy) = object_in("persistentVolumeClaimRetentionPolicy") {
-            let path = path.child("persistentVolumeClaimRetentionPolicy");
-            for name in ["whenDeleted", "whenScaled"] {
-                let value = fill::text(policy, name);
-                if !["Delete", "Retain"].contains(&value) {
-                    errors.push(Error::not_supported(&path.child(name), value, &["Delete", "Retain"]));
-                }
-            }
-        }
-        counts(spec, &["replicas", "minReadySeconds"], &path, &mut errors);
-        counts(object_in("ordinals"), &["start"], &path.child("ordinals"), &mut errors);
-        counts(spec, &["revisionHistoryLimit"], &path, &mut errors);
-        let empty = "empty selector is invalid for statefulset";
-        let selector = workload::check_selector(spec, empty, "", &path, &mut errors);
-        let (template, path) = (Template::of(spec), path.child("template"));
-        if let Some(selector) = &selector {
-            if !selector.is_empty() {
-                workload::selects_template(selector, template, &path, &mut errors);
-            }
-            template.validate_labels(&path, &mut errors);
-        }
-        template.stays_up("StatefulSet", &path, &mut errors);
+        let mut errors = self.validate_spec(object);
+        templates(object, &mut errors);
         errors
     }
 
     fn validate_update(&self, new: &Object, old: &Object) -> Vec<Error> {
-        let mut errors = self.validate(new);
+        let mut errors = self.validate_spec(new);
+        // What could be created once can be scaled still.
+        let mut before = Vec::new();
+        templates(old, &mut before);
+        if before.is_empty() {
+            templates(new, &mut errors);
+        }
         let rest = |object: &Object| {
             let mut spec = fields(object, "spec").cloned().unwrap_or_default();
             spec.retain(|name, _| !MUTABLE_FIELDS.contains(&name.as_str()));
@@ -159,6 +140,52 @@ impl Rules for StatefulSets {
             names,
             images,
         ]
+    }
+}
+
+impl StatefulSets {
+    fn validate_spec(&self, object: &Object) -> Vec<Error> {
+        let (spec, path, mut errors) = (fields(object, "spec"), Path::new("spec"), Vec::new());
+        let text = |name: &str| spec.map_or("", |spec| fill::text(spec, name));
+        let object_in = |name: &str| spec.and_then(|spec| spec.get(name)?.as_object());
+        management_policy(text("podManagementPolicy"), &path, &mut errors);
+        strategy(object_in("updateStrategy"), &path.child("updateStrategy"), &mut errors);
+        if let Some(policy) = object_in("persistentVolumeClaimRetentionPolicy") {
+            let path = path.child("persistentVolumeClaimRetentionPolicy");
+            for name in ["whenDeleted", "whenScaled"] {
+                let value = fill::text(policy, name);
+                if !["Delete", "Retain"].contains(&value) {
+                    errors.push(Error::not_supported(&path.child(name), value, &["Delete", "Retain"]));
+                }
+            }
+        }
+        counts(spec, &["replicas", "minReadySeconds"], &path, &mut errors);
+        counts(object_in("ordinals"), &["start"], &path.child("ordinals"), &mut errors);
+        counts(spec, &["revisionHistoryLimit"], &path, &mut errors);
+        let empty = "empty selector is invalid for statefulset";
+        let selector = workload::check_selector(spec, empty, "", &path, &mut errors);
+        let (template, path) = (Template::of(spec), path.child("template"));
+        if let Some(selector) = selector.filter(|selector| !selector.is_empty()) {
+            workload::selects_template(&selector, template, &path, &mut errors);
+        }
+        template.stays_up("StatefulSet", &path, &mut errors);
+        errors
+    }
+}
+
+/// What is wrong with the templates of its pods and claims.
+fn templates(object: &Object, errors: &mut Vec<Error>) {
+    let (spec, path) = (fields(object, "spec"), Path::new("spec"));
+    let claims = object.at("spec.volumeClaimTemplates").and_then(Value::as_array);
+    let claims = claims.map(Vec::as_slice).unwrap_or_default();
+    let names: Vec<&str> = claims
+        .iter()
+        .filter_map(|claim| claim["metadata"]["name"].as_str())
+        .collect();
+    Template::of(spec).validate_with_claims(&names, &path.child("template"), errors);
+    for (index, claim) in claims.iter().enumerate() {
+        let path = path.child("volumeClaimTemplates").index(index).child("spec");
+        persistent_volume_claim::spec(claim["spec"].as_object(), &path, errors);
     }
 }
 
@@ -270,6 +297,16 @@ mod tests {
                 json!({}),
                 "spec.selector: Invalid value: {}: empty selector is invalid for statefulset",
             ),
+            (
+                "/spec/template/spec/containers/0/volumeMounts/0/name",
+                json!("other"),
+                "spec.template.spec.containers[0].volumeMounts[0].name: Not found: \"other\"",
+            ),
+            (
+                "/spec/volumeClaimTemplates/0/spec/accessModes",
+                json!([]),
+                "spec.volumeClaimTemplates[0].spec.accessModes: Required value: at least 1 access mode is required",
+            ),
         ] {
             assert_eq!(
                 created("StatefulSet", with(stateful_set(), pointer, value)),
@@ -286,6 +323,10 @@ mod tests {
         };
         assert_eq!(told("/spec/replicas", json!(3)), 0);
         assert_eq!(told("/spec/template/spec/hostname", json!("h")), 0);
+        // A mistake from before doesn't keep it from being scaled.
+        let wrong = with(stateful_set(), "/spec/template/spec/containers", json!([]));
+        let scaled = with(wrong.clone(), "/spec/replicas", json!(0));
+        assert_eq!(updated("StatefulSet", wrong, scaled), Vec::<String>::new());
         assert_eq!(told("/spec/serviceName", json!("other")), 1);
         assert_eq!(
             told(

@@ -17,6 +17,12 @@ const OPERATIONS_MAX: usize = 10_000;
 /// Limit on what its `copy` operations add up to: each can double the document.
 const COPIED_MAX_BYTES: usize = 3 * 1024 * 1024;
 
+/// What is stored is read again by a parser that goes 128 levels deep, and no body can be deeper; by steps, a patch could.
+const DEPTH_MAX: usize = 120;
+
+/// Limit on the values that one JSON patch moves around: what is moved is looked through each time.
+const LOOKED_MAX: usize = 1_000_000;
+
 /// Applies a JSON patch.
 ///
 /// # Errors
@@ -30,21 +36,53 @@ pub fn json(document: &Value, patch: &[u8]) -> Result<Value, Status> {
         );
         return Err(Status::failure(413, "RequestEntityTooLarge", message));
     }
-    let (mut patched, mut copied) = (document.clone(), 0);
+    let (mut patched, mut copied, mut looked) = (document.clone(), 0, 0);
     for (index, operation) in operations.iter().enumerate() {
+        let refused = |why: String| Err(unprocessable(index, operation, &why));
+        let levels = DEPTH_MAX.saturating_sub(operation.path().tokens().count());
+        if arriving(operation, &patched).is_some_and(|value| is_deeper(value, levels, &mut looked)) {
+            return refused(format!("what comes of it is nested more than {DEPTH_MAX} levels deep"));
+        }
         if let json_patch::PatchOperation::Copy(copy) = operation {
             copied += patched
                 .pointer(&copy.from.to_string())
                 .map_or(0, |value| value.to_string().len());
         }
         if copied > COPIED_MAX_BYTES {
-            let limit = format!("what it copies comes to more than {COPIED_MAX_BYTES} bytes");
-            return Err(unprocessable(index, operation, &limit));
+            return refused(format!("what it copies comes to more than {COPIED_MAX_BYTES} bytes"));
+        }
+        if looked > LOOKED_MAX {
+            return refused(format!("what it moves comes to more than {LOOKED_MAX} values"));
         }
         json_patch::patch(&mut patched, std::slice::from_ref(operation))
             .map_err(|error| unprocessable(index, operation, &error.kind.to_string()))?;
     }
     Ok(patched)
+}
+
+/// The value that the operation puts somewhere.
+fn arriving<'a>(operation: &'a json_patch::PatchOperation, document: &'a Value) -> Option<&'a Value> {
+    match operation {
+        json_patch::PatchOperation::Add(add) => Some(&add.value),
+        json_patch::PatchOperation::Replace(replace) => Some(&replace.value),
+        json_patch::PatchOperation::Copy(copy) => document.pointer(&copy.from.to_string()),
+        json_patch::PatchOperation::Move(moved) => document.pointer(&moved.from.to_string()),
+        json_patch::PatchOperation::Remove(_) | json_patch::PatchOperation::Test(_) => None,
+    }
+}
+
+/// Whether there are more levels of objects and lists than these; counts the values that it looks at.
+fn is_deeper(value: &Value, levels: usize, looked: &mut usize) -> bool {
+    *looked += 1;
+    let mut below: Box<dyn Iterator<Item = &Value>> = match value {
+        Value::Array(list) => Box::new(list.iter()),
+        Value::Object(map) => Box::new(map.values()),
+        _ => return false,
+    };
+    match levels.checked_sub(1) {
+        None => true,
+        Some(levels) => below.any(|value| is_deeper(value, levels, looked)),
+    }
 }
 
 fn unprocessable(index: usize, operation: &json_patch::PatchOperation, why: &str) -> Status {

@@ -360,6 +360,27 @@ fn a_small_patch_makes_no_large_document() {
 }
 
 #[test]
+fn json_patches_cannot_dig_without_end() {
+    let grow = |step: &str, times: usize| {
+        let patch = format!("[{}]", vec![step; times].join(","));
+        json(&json!({"a": {}}), patch.as_bytes())
+    };
+    let deeper = r#"{"op": "add", "path": "/n", "value": {}}, {"op": "move", "from": "/a", "path": "/n/x"},
+        {"op": "move", "from": "/n", "path": "/a"}"#;
+    assert!(grow(deeper, 5).is_ok());
+    let status = grow(deeper, 200).expect_err("too deep");
+    assert_eq!(status.code, 422);
+    assert!(
+        status.message.ends_with("nested more than 120 levels deep"),
+        "{}",
+        status.message
+    );
+    let path = "/a".repeat(121);
+    let status = grow(&format!(r#"{{"op": "add", "path": "{path}", "value": {{}}}}"#), 1);
+    assert_eq!(status.expect_err("too deep").code, 422);
+}
+
+#[test]
 fn merge_patches_replace_lists_and_drop_nulls() {
     let object = json!({"a": [1, 2], "b": {"c": 1, "d": 2}});
     let patch = br#"{"a": [3], "b": {"c": null, "e": {"f": null}}}"#;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use minik_api::field::{Error, Path};
 use minik_api::kinds::Kind;
 use minik_api::object::Object;
 use minik_api::status::Status;
@@ -15,8 +16,12 @@ use crate::admission::{self, Operation};
 use crate::kinds::Rules;
 use crate::storage::Stored;
 
-/// metav1.DeleteOptions, as far as they change anything. `propagationPolicy` is taken and has no effect yet: nothing owns
-/// anything here before there are controllers.
+/// The finalizer by which the garbage collector deletes first what an object owns.
+const FOREGROUND: &str = "foregroundDeletion";
+/// The finalizer by which it first lets go what an object owns.
+const ORPHAN: &str = "orphan";
+
+/// metav1.DeleteOptions, as far as they change anything.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct DeleteOptions {
@@ -26,6 +31,46 @@ pub(crate) struct DeleteOptions {
     pub(crate) preconditions: Option<Preconditions>,
     /// `All`: do everything but delete.
     pub(crate) dry_run: Vec<String>,
+    /// `Background`, `Foreground`, `Orphan`: what becomes of what the object owns.
+    pub(crate) propagation_policy: Option<String>,
+    /// The old way to say `Orphan`.
+    pub(crate) orphan_dependents: Option<bool>,
+}
+
+impl DeleteOptions {
+    /// What they say that can't be.
+    pub(crate) fn check(&self) -> Result<(), Status> {
+        let path = Path::new("propagationPolicy");
+        let error = match (self.propagation_policy.as_deref(), self.orphan_dependents) {
+            (Some(policy), Some(_)) => Error::invalid(
+                &path,
+                policy,
+                "orphanDependents and deletionPropagation cannot be both set",
+            ),
+            (None | Some("Background" | "Foreground" | "Orphan"), _) => return Ok(()),
+            (Some(policy), None) => Error::not_supported(&path, policy, &["Background", "Foreground", "Orphan"]),
+        };
+        Err(Status::invalid_options("DeleteOptions", &[error]))
+    }
+
+    /// The garbage collector's finalizer that the object gets, by what is asked for, what it has, and the habit of its kind.
+    fn finalizer(&self, rules: &dyn Rules, old: &Object) -> Option<&'static str> {
+        let has = |name: &str| {
+            old.metadata
+                .finalizers
+                .iter()
+                .flatten()
+                .any(|finalizer| finalizer == name)
+        };
+        match (self.orphan_dependents, self.propagation_policy.as_deref()) {
+            (Some(true), _) | (None, Some("Orphan")) => Some(ORPHAN),
+            (None, Some("Foreground")) => Some(FOREGROUND),
+            (Some(false), _) | (None, Some(_)) => None,
+            (None, None) if has(ORPHAN) => Some(ORPHAN),
+            (None, None) if has(FOREGROUND) => Some(FOREGROUND),
+            (None, None) => rules.orphans_by_default().then_some(ORPHAN),
+        }
+    }
 }
 
 /// What has to hold for a deletion.
@@ -52,6 +97,7 @@ impl Registry {
         asked: &DeleteOptions,
         options: WriteOptions<'_>,
     ) -> Result<Deleted, Status> {
+        asked.check()?;
         let attributes = self.attributes(Operation::Delete, &target, &options);
         admission::validate(&attributes, None)?;
         let mut gone = false;
@@ -62,7 +108,7 @@ impl Registry {
                 if let Some(why) = rules.forbids_deletion(old) {
                     return Err(Status::forbidden(target.kind, target.name, why));
                 }
-                let put = marked(target.kind, &*rules, old, asked.grace_period_seconds, &now());
+                let put = marked(target.kind, &*rules, old, asked, &now());
                 gone = matches!(put, Put::Remove(_));
                 Ok(put)
             })
@@ -120,10 +166,12 @@ fn check(target: &Target<'_>, object: &Object, preconditions: Option<&Preconditi
 }
 
 /// What a deletion makes of an object: gone, marked, or as it was when it is marked already and needn't go sooner.
-fn marked(kind: &Kind, rules: &dyn Rules, old: &Object, asked: Option<i64>, now: &Time) -> Put {
+fn marked(kind: &Kind, rules: &dyn Rules, old: &Object, options: &DeleteOptions, now: &Time) -> Put {
+    let asked = options.grace_period_seconds;
     let grace = rules.grace_seconds(old, asked).map_or(0, |seconds| seconds.max(0));
     let mut new = old.clone();
     let metadata = &mut new.metadata;
+    set_finalizer(metadata, options.finalizer(rules, old));
     if let Some(deadline) = &old.metadata.deletion_timestamp {
         let before = old.metadata.deletion_grace_period_seconds.unwrap_or(0);
         let sooner = (asked.is_some() && grace < before).then_some(grace);
@@ -147,6 +195,16 @@ fn marked(kind: &Kind, rules: &dyn Rules, old: &Object, asked: Option<i64>, now:
     } else {
         Put::Store(new)
     }
+}
+
+/// Of the garbage collector's finalizers, the object has this one or none.
+fn set_finalizer(metadata: &mut ObjectMeta, wanted: Option<&str>) {
+    let mut finalizers = metadata.finalizers.take().unwrap_or_default();
+    finalizers.retain(|name| Some(name.as_str()) == wanted || (name != ORPHAN && name != FOREGROUND));
+    if let Some(wanted) = wanted.filter(|wanted| !finalizers.iter().any(|name| name == wanted)) {
+        finalizers.push(wanted.to_owned());
+    }
+    metadata.finalizers = (!finalizers.is_empty()).then_some(finalizers);
 }
 
 fn after(time: &Timestamp, seconds: i64) -> Time {

@@ -1,14 +1,14 @@
-//! Namespaces: how one that is deleted empties itself first.
+//! Namespaces: what each has from its first moment, without which no pod could be created in it.
 //!
-//! The cleaner is a controller that runs inside this process, because a node without controllers must be able to delete a
-//! namespace too. It sees and does only what a client could; when the namespace controller is a program of its own, it goes.
+//! Upstream's controllers for it run as a program of their own. Here they run in this process, so that whoever creates a
+//! namespace can use it at once; they see and do only what a client could. Emptying one that is deleted is the controllers'.
 
 use minik_api::kinds::{self, Kind};
 use minik_api::object::Object;
 use minik_api::status::Status;
 use serde_json::{Value, json};
 
-use super::{DeleteOptions, Part, Registry, Selection, Target, WriteOptions, resource};
+use super::{Part, Registry, Selection, Target, WriteOptions, resource};
 
 /// The config map of each namespace that holds the authority's certificate (upstream's root-ca-cert-publisher).
 const ROOT_CERTIFICATE: &str = "kube-root-ca.crt";
@@ -45,33 +45,22 @@ impl Registry {
     }
 
     /// Keeps namespaces in order until the store stops: each has its default service account and the certificate by which its
-    /// pods know this server, and one that is deleted is emptied and then let go.
+    /// pods know this server.
     pub(crate) async fn tend_namespaces(self, authority: String) {
         let watched = |kind: &Kind| self.store.subscribe(&resource(kind));
         let mut own = [kind(), service_accounts(), config_maps()].map(watched);
-        let mut kinds = self.kinds.subscribe();
         loop {
-            kinds.mark_seen();
-            let mut contents: Vec<_> = self.namespaced().map(watched).collect();
             // Before anything is looked at: what changes from now on comes back here.
             own.iter_mut().for_each(|change| drop(change.borrow_and_update()));
-            let mut terminating = false;
             for stored in self.selected(kind(), &Selection::default()) {
                 let namespace = stored.object();
-                terminating |= namespace.metadata.deletion_timestamp.is_some();
                 if let Err(status) = self.tend(&namespace, &authority).await {
                     let name = namespace.name();
                     tracing::warn!(name, %status, "the namespace can't be tended; trying again at the next change");
                 }
             }
-            // What is in namespaces matters only while one is being emptied.
-            let contents = contents.iter_mut().filter(|_| terminating);
-            let waits = own.iter_mut().chain(contents).map(|change| Box::pin(change.changed()));
-            let changed = tokio::select! {
-                (changed, ..) = futures::future::select_all(waits) => changed,
-                changed = kinds.changed() => changed,
-            };
-            if changed.is_err() {
+            let waits = own.iter_mut().map(|change| Box::pin(change.changed()));
+            if futures::future::select_all(waits).await.0.is_err() {
                 return;
             }
         }
@@ -79,40 +68,12 @@ impl Registry {
 
     async fn tend(&self, namespace: &Object, authority: &str) -> Result<(), Status> {
         let name = namespace.name();
-        if namespace.metadata.deletion_timestamp.is_none() {
-            let accounts = kinds::of("", "v1", "ServiceAccount").expect("service accounts are in the table of kinds");
-            self.ensure(accounts, name, &json!({"metadata": {"name": "default"}}))
-                .await?;
-            return self.publish(name, authority).await;
+        if namespace.metadata.deletion_timestamp.is_some() {
+            return Ok(());
         }
-        let selection = Selection {
-            namespace: name.to_owned(),
-            ..Selection::default()
-        };
-        let mut left = 0;
-        for kind in self.namespaced() {
-            for stored in self.selected(kind, &selection) {
-                let object = stored.object();
-                // What is marked already waits for its kubelet or finalizer.
-                if object.metadata.deletion_timestamp.is_none() {
-                    let target = Target {
-                        kind,
-                        namespace: name,
-                        name: object.name(),
-                    };
-                    let deleted = self
-                        .delete(target, &DeleteOptions::default(), WriteOptions::own())
-                        .await;
-                    left += usize::from(!deleted.is_ok_and(|deleted| deleted.gone));
-                } else {
-                    left += 1;
-                }
-            }
-        }
-        if left == 0 && has_finalizers(namespace) {
-            self.finalize(name).await?;
-        }
-        Ok(())
+        self.ensure(service_accounts(), name, &json!({"metadata": {"name": "default"}}))
+            .await?;
+        self.publish(name, authority).await
     }
 
     /// Puts the authority's certificate where pods find it.
@@ -141,31 +102,6 @@ impl Registry {
             Err(status) if status.code != 404 => Err(status),
             _ => Ok(()),
         }
-    }
-
-    /// Takes our finalizer away; without another one the namespace is gone with that.
-    async fn finalize(&self, name: &str) -> Result<(), Status> {
-        let target = Target {
-            kind: kind(),
-            namespace: "",
-            name,
-        };
-        let updated = self.update(target, Part::Own, WriteOptions::own(), |old| {
-            let mut new = old.clone();
-            if let Some(Value::Array(finalizers)) = new.body.get_mut("spec").and_then(|spec| spec.get_mut("finalizers"))
-            {
-                finalizers.retain(|finalizer| finalizer != "kubernetes");
-            }
-            Ok(new)
-        });
-        match updated.await {
-            Err(status) if status.code != 404 => Err(status),
-            _ => Ok(()),
-        }
-    }
-
-    fn namespaced(&self) -> impl Iterator<Item = &'static Kind> + use<> {
-        self.kinds.all().into_iter().filter(|kind| kind.namespaced)
     }
 
     /// Creates an object unless it is there.

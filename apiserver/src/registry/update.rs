@@ -124,7 +124,7 @@ impl Registry {
             Part::Main => self.assign_addresses(target, &mut new),
             Part::Status | Part::Named(_) | Part::Own => Vec::new(),
         };
-        if rules.has_generation() && rules.raises_generation(&new, old) {
+        if part != Part::Status && rules.has_generation() && rules.raises_generation(&new, old) {
             new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
         }
         if fields::is_same(&mut new, old) {

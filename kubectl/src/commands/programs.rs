@@ -26,6 +26,8 @@ pub enum Program {
     Apiserver(With<minik_apiserver::Config>),
     /// Decide which node each pod runs on (a program of the node)
     Scheduler(With<minik_scheduler::Config>),
+    /// Collect garbage and empty namespaces that are deleted (a program of the node)
+    Controllers(With<minik_controllers::Config>),
     /// Run the pods that are bound to this node (a program of the node)
     Kubelet(With<minik_kubelet::Config>),
     /// Pull images and run containers, by the Container Runtime Interface (a program of the node)
@@ -99,6 +101,11 @@ impl Program {
             Self::Scheduler(With { config, logs }) => {
                 begin("scheduler", logs)?;
                 single_threaded()?.block_on(minik_scheduler::run(config))?;
+                Ok(true)
+            }
+            Self::Controllers(With { config, logs }) => {
+                begin("controllers", logs)?;
+                single_threaded()?.block_on(minik_controllers::run(config))?;
                 Ok(true)
             }
             Self::Shim { sandbox } => Ok(shim(sandbox) == ExitCode::SUCCESS),

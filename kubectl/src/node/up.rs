@@ -311,7 +311,7 @@ fn write_kubeconfigs(instance: &Instance) -> Result<(), UpError> {
     let dir = instance.pki_dir();
     let missing = || ClusterError::NoCredentials(dir.clone());
     let authority = pki::load(&dir, pki::AUTHORITY)?.ok_or_else(missing)?;
-    for user in ["admin", "scheduler", "node"] {
+    for user in ["admin", "scheduler", "controllers", "node"] {
         let credential = pki::load(&dir, user)?.ok_or_else(missing)?;
         let text = kubeconfig::standalone(&Entry {
             name: &instance.context,

@@ -4,6 +4,7 @@ mod accounts;
 mod bad_input;
 mod daily;
 mod demo;
+mod garbage;
 mod images;
 mod isolation;
 mod kubectl;
@@ -12,6 +13,8 @@ mod node;
 mod pods;
 mod restarts;
 mod scheduling;
+mod side_by_side;
+mod verbs;
 
 use std::sync::OnceLock;
 

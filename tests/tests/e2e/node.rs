@@ -35,14 +35,14 @@ fn the_programs_are_seen_under_their_names() {
         .lines()
         .filter(|line| line.contains(&world.folder().display().to_string()))
         .collect();
-    for name in ["apiserver", "scheduler", "kubelet", "runtime"] {
+    for name in ["apiserver", "scheduler", "controllers", "kubelet", "runtime"] {
         assert!(
             ours.iter().any(|line| line.starts_with(name)),
             "{name} is missing: {ours:#?}"
         );
     }
     let status = world.minikctl(["status"]).ok();
-    for name in ["apiserver", "scheduler", "kubelet", "runtime", "Ready"] {
+    for name in ["apiserver", "scheduler", "controllers", "kubelet", "runtime", "Ready"] {
         assert!(status.contains(name), "{name} is missing:\n{status}");
     }
 }

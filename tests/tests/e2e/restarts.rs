@@ -39,7 +39,10 @@ fn pods_outlive_every_program_of_the_node() {
     world.apply(&pod("steady", SERVE, json!({})));
     world.wait("pod/steady", "condition=Ready");
     let before = started(&world, "steady");
-    for (number, name) in ["apiserver", "scheduler", "kubelet", "runtime"].into_iter().enumerate() {
+    for (number, name) in ["apiserver", "scheduler", "controllers", "kubelet", "runtime"]
+        .into_iter()
+        .enumerate()
+    {
         let pid = program(&world, name);
         kill(pid);
         // Each has to come back for a new pod to run.

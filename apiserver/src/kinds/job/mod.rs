@@ -30,6 +30,11 @@ const NO_LIMIT: i32 = i32::MAX;
 pub(super) struct Jobs;
 
 impl Rules for Jobs {
+    // As it was before garbage collection, for clients of that time.
+    fn orphans_by_default(&self) -> bool {
+        true
+    }
+
     fn prepare_create(&self, object: &mut Object) {
         object.body.insert("status".to_owned(), json!({}));
         if object.at("spec.manualSelector") != Some(&Value::Bool(true)) {

@@ -43,9 +43,12 @@ pub fn grid(status: &Value, no_headers: bool) -> Grid {
         rows.push((key, vec![named, "[]".to_owned(), list(&names), list(&verbs)]));
     }
     for rule in status["nonResourceRules"].as_array().into_iter().flatten() {
-        let (paths, verbs) = (texts(&rule["nonResourceURLs"]), texts(&rule["verbs"]));
-        let key = format!("{},[],[],[],{}", list(&verbs), list(&paths));
-        rows.push((key, vec![String::new(), list(&paths), "[]".to_owned(), list(&verbs)]));
+        let verbs = texts(&rule["verbs"]);
+        for path in texts(&rule["nonResourceURLs"]) {
+            let path = list(&[path]);
+            let key = format!("{},[],[],[],{path}", list(&verbs));
+            rows.push((key, vec![String::new(), path, "[]".to_owned(), list(&verbs)]));
+        }
     }
     rows.sort();
     let head = ["Resources", "Non-Resource URLs", "Resource Names", "Verbs"];
@@ -75,7 +78,8 @@ mod tests {
             [
                 ["deployments.apps", "[]", "[]", "[create]"],
                 ["pods", "[]", "[]", "[get list]"],
-                ["", "[/healthz /version]", "[]", "[get]"],
+                ["", "[/healthz]", "[]", "[get]"],
+                ["", "[/version]", "[]", "[get]"],
             ]
         );
     }

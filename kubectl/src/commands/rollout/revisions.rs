@@ -68,7 +68,8 @@ pub fn template(revision: &Value) -> Value {
     } else {
         revision["data"]["spec"]["template"].clone()
     };
-    if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
+    let labels = template.pointer_mut("/metadata/labels");
+    if let Some(labels) = labels.and_then(Value::as_object_mut) {
         labels.remove(TEMPLATE_HASH);
     }
     if let Some(map) = template.as_object_mut() {

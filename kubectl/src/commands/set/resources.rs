@@ -74,7 +74,8 @@ fn set(
         for (list, amounts) in lists {
             for (name, amount) in amounts {
                 if amount == "0" {
-                    if let Some(present) = container["resources"][*list].as_object_mut() {
+                    let present = container.pointer_mut(&format!("/resources/{list}"));
+                    if let Some(present) = present.and_then(Value::as_object_mut) {
                         present.remove(name);
                     }
                 } else {

@@ -47,6 +47,7 @@ pub(in crate::node) fn identities(names: &Names) -> Vec<Identity> {
         server("kubelet", &node, kubelet_names(names)),
         client("admin", "minik-admin", Some("system:masters")),
         client("scheduler", "system:kube-scheduler", None),
+        client("controllers", "system:kube-controller-manager", None),
         client("node", &node, Some("system:nodes")),
         client(
             "apiserver-kubelet-client",

@@ -12,11 +12,18 @@ pub(in crate::node) enum Program {
     Runtime,
     Apiserver,
     Scheduler,
+    Controllers,
     Kubelet,
 }
 
 impl Program {
-    pub(in crate::node) const ALL: [Self; 4] = [Self::Runtime, Self::Apiserver, Self::Scheduler, Self::Kubelet];
+    pub(in crate::node) const ALL: [Self; 5] = [
+        Self::Runtime,
+        Self::Apiserver,
+        Self::Scheduler,
+        Self::Controllers,
+        Self::Kubelet,
+    ];
 
     /// The subcommand, and the name in `ps`, in logs and on the screen.
     pub(in crate::node) fn name(self) -> &'static str {
@@ -24,6 +31,7 @@ impl Program {
             Self::Runtime => "runtime",
             Self::Apiserver => "apiserver",
             Self::Scheduler => "scheduler",
+            Self::Controllers => "controllers",
             Self::Kubelet => "kubelet",
         }
     }
@@ -32,7 +40,7 @@ impl Program {
     pub(super) fn needs(self) -> &'static [Self] {
         match self {
             Self::Runtime | Self::Apiserver => &[],
-            Self::Scheduler => &[Self::Apiserver],
+            Self::Scheduler | Self::Controllers => &[Self::Apiserver],
             Self::Kubelet => &[Self::Apiserver, Self::Runtime],
         }
     }
@@ -40,9 +48,9 @@ impl Program {
     /// Who has to be gone before this one is stopped: clients before their servers.
     pub(super) fn stops_after(self) -> &'static [Self] {
         match self {
-            Self::Scheduler | Self::Kubelet => &[],
+            Self::Scheduler | Self::Controllers | Self::Kubelet => &[],
             Self::Runtime => &[Self::Kubelet],
-            Self::Apiserver => &[Self::Kubelet, Self::Scheduler],
+            Self::Apiserver => &[Self::Kubelet, Self::Scheduler, Self::Controllers],
         }
     }
 
@@ -53,6 +61,7 @@ impl Program {
             Self::Runtime => runtime(line, instance),
             Self::Apiserver => apiserver(line, instance),
             Self::Scheduler => line.flag("--kubeconfig", instance.pki_dir().join("scheduler.kubeconfig")),
+            Self::Controllers => line.flag("--kubeconfig", instance.pki_dir().join("controllers.kubeconfig")),
             Self::Kubelet => kubelet(line, instance, node_ip),
         }
         .0

@@ -122,7 +122,11 @@ pub(super) const ROLES: &[Role] = &[
     Role {
         name: "system:controller:generic-garbage-collector",
         rules: &[on(ALL, "*", "*"), EVENTS],
-        bound_to: &[("ServiceAccount", "generic-garbage-collector")],
+        // Both run in one process here, as themselves.
+        bound_to: &[
+            ("ServiceAccount", "generic-garbage-collector"),
+            ("User", "system:kube-controller-manager"),
+        ],
         ..PLAIN
     },
     Role {
@@ -158,7 +162,11 @@ pub(super) const ROLES: &[Role] = &[
             on("update", "-", "namespaces/finalize namespaces/status"),
             on("delete deletecollection get list", "*", "*"),
         ],
-        bound_to: &[("ServiceAccount", "namespace-controller")],
+        // Both run in one process here, as themselves.
+        bound_to: &[
+            ("ServiceAccount", "namespace-controller"),
+            ("User", "system:kube-controller-manager"),
+        ],
         ..PLAIN
     },
     Role {
