@@ -291,12 +291,4 @@ mod tests {
         versions.sort_by(|a, b| precedence(b).cmp(&precedence(a)).then(a.cmp(b)));
         assert_eq!(versions, ["v10", "v2", "v1", "v2beta1", "v1beta2", "v1alpha1", "foo"]);
     }
-
-    #[tokio::test]
-    async fn whoever_waits_is_told() {
-        let kinds = Kinds::default();
-        let mut changes = kinds.subscribe();
-        kinds.replace(vec![custom("a.example", "widgets")]);
-        changes.changed().await.expect("the catalogue is there");
-    }
 }
