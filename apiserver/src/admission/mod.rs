@@ -5,7 +5,6 @@
 //! ```
 //! Who mutates can't refuse for another's sake and who validates can't change anything. One file per plugin.
 
-mod certificates;
 mod default_tolerations;
 mod escalation;
 mod namespace_lifecycle;
@@ -68,14 +67,12 @@ trait Validate: Send + Sync {
 }
 
 const MUTATING: &[&dyn Mutate] = &[
-    &certificates::Certificates,
     &service_account::ServiceAccount,
     &default_tolerations::DefaultTolerations,
     &signing_request::SigningRequest,
     &trace::Trace,
 ];
 const VALIDATING: &[&dyn Validate] = &[
-    &certificates::Certificates,
     &namespace_lifecycle::NamespaceLifecycle,
     &service_account::ServiceAccount,
     &node_restriction::NodeRestriction,

@@ -11,7 +11,7 @@
 mod admission_registration;
 pub(crate) mod api_service;
 mod catalogue;
-pub(crate) mod certificates;
+mod certificates;
 mod checks;
 mod component_status;
 mod config_map;

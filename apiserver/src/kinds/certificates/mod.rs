@@ -15,8 +15,6 @@ use minik_api::names;
 use minik_api::object::Object;
 use serde_json::{Value, json};
 
-pub(crate) use pem::organizations;
-
 use super::{AGE, Column, NAME, NameRule, Rules, age, checks, duration, keep, read};
 
 const USAGES: &[&str] = &[

@@ -22,22 +22,6 @@ pub(super) fn check_request(base64: &str) -> Result<(), String> {
     request.verify_signature().map_err(|error| error.to_string())
 }
 
-/// The organizations that a request names: as a certificate, they would be the groups of a user. None when it is no request.
-pub(crate) fn organizations(base64: &str) -> Vec<String> {
-    let Ok(text) = BASE64_STANDARD.decode(base64) else {
-        return Vec::new();
-    };
-    let Some(Ok(block)) = Pem::iter_from_buffer(&text).next() else {
-        return Vec::new();
-    };
-    let Ok((_, request)) = X509CertificationRequest::from_der(&block.contents) else {
-        return Vec::new();
-    };
-    let subject = &request.certification_request_info.subject;
-    let organizations = subject.iter_organization().filter_map(|entry| entry.as_str().ok());
-    organizations.map(str::to_owned).collect()
-}
-
 /// Certificates one after another, in base64 as they stand in JSON. None is fine.
 pub(super) fn check_certificates(base64: &str) -> Result<(), String> {
     if base64.is_empty() {
