@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use k8s_openapi::api::core::v1::{Container, Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
@@ -73,12 +73,16 @@ impl Recorder {
         reason: &'static str,
         message: String,
     ) {
-        let is_init = |name: &str| pod.init_containers().iter().any(|init| init.name == name);
+        let holds = |list: &[Container], name: &str| list.iter().any(|container| container.name == name);
         let field = container.map(|name| {
-            format!(
-                "spec.{}{{{name}}}",
-                if is_init(name) { "initContainers" } else { "containers" }
-            )
+            let list = if holds(pod.init_containers(), name) {
+                "initContainers"
+            } else if holds(pod.ephemeral_containers(), name) {
+                "ephemeralContainers"
+            } else {
+                "containers"
+            };
+            format!("spec.{list}{{{name}}}")
         });
         let object = ObjectReference {
             kind: Some("Pod".into()),

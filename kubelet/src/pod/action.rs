@@ -13,6 +13,8 @@ pub(crate) enum Action {
     StartContainer {
         container: String,
         sandbox_id: String,
+        /// The container whose processes it is to see.
+        target_id: Option<String>,
         attempt: u32,
         /// How many restarts in a row this is.
         consecutive: u32,

@@ -59,6 +59,8 @@ pub(crate) struct Pod {
     pub(crate) metadata: ObjectMeta,
     /// What is wanted.
     pub(crate) spec: PodSpec,
+    /// `spec.ephemeralContainers`, as the containers that they are.
+    ephemeral: Vec<Container>,
     /// What was last written; our own words, but for conditions of others.
     pub(crate) status: PodStatus,
 }
@@ -66,12 +68,14 @@ pub(crate) struct Pod {
 impl Pod {
     /// None if it lacks a name or uid, which the API server doesn't let happen.
     pub(crate) fn from_api(pod: core::Pod) -> Option<Self> {
+        let spec = pod.spec?;
         Some(Self {
             uid: pod.metadata.uid.clone()?,
             name: pod.metadata.name.clone()?,
             namespace: pod.metadata.namespace.clone()?,
             metadata: pod.metadata,
-            spec: pod.spec?,
+            ephemeral: spec.ephemeral_containers.iter().flatten().map(as_container).collect(),
+            spec,
             status: pod.status.unwrap_or_default(),
         })
     }
@@ -86,9 +90,33 @@ impl Pod {
         &self.spec.containers
     }
 
-    /// All of them, init containers first.
+    /// Those that were put in later, to look at the others (`kubectl debug`).
+    pub(crate) fn ephemeral_containers(&self) -> &[Container] {
+        &self.ephemeral
+    }
+
+    /// The container whose processes an ephemeral one sees.
+    pub(crate) fn target(&self, ephemeral: &str) -> Option<&str> {
+        let mut all = self.spec.ephemeral_containers.iter().flatten();
+        let found = all.find(|container| container.name == ephemeral)?;
+        found.target_container_name.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// All of them, init containers first, ephemeral ones last.
     pub(crate) fn all_containers(&self) -> impl Iterator<Item = &Container> {
-        self.init_containers().iter().chain(self.containers())
+        let init = self.init_containers().iter();
+        init.chain(self.containers()).chain(self.ephemeral_containers())
+    }
+
+    /// What happens when this container ends.
+    pub(crate) fn policy(&self, container: &Container) -> RestartPolicy {
+        if is_sidecar(container) {
+            RestartPolicy::Always
+        } else if self.ephemeral.iter().any(|ephemeral| ephemeral.name == container.name) {
+            RestartPolicy::Never
+        } else {
+            self.restart_policy()
+        }
     }
 
     /// By name.
@@ -134,6 +162,30 @@ impl Pod {
             Some("OnFailure") => RestartPolicy::OnFailure,
             _ => RestartPolicy::Always,
         }
+    }
+}
+
+/// The API lets the rest of a container's fields (ports, probes, resources) not be set in an ephemeral one.
+fn as_container(ephemeral: &core::EphemeralContainer) -> Container {
+    let ephemeral = ephemeral.clone();
+    Container {
+        name: ephemeral.name,
+        image: ephemeral.image,
+        image_pull_policy: ephemeral.image_pull_policy,
+        command: ephemeral.command,
+        args: ephemeral.args,
+        working_dir: ephemeral.working_dir,
+        env: ephemeral.env,
+        env_from: ephemeral.env_from,
+        volume_mounts: ephemeral.volume_mounts,
+        volume_devices: ephemeral.volume_devices,
+        security_context: ephemeral.security_context,
+        stdin: ephemeral.stdin,
+        stdin_once: ephemeral.stdin_once,
+        tty: ephemeral.tty,
+        termination_message_path: ephemeral.termination_message_path,
+        termination_message_policy: ephemeral.termination_message_policy,
+        ..Container::default()
     }
 }
 

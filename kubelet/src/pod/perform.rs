@@ -90,12 +90,14 @@ pub(crate) async fn perform(context: &Context, job: Job, action: Action) -> Resu
         Action::StartContainer {
             container,
             sandbox_id,
+            target_id,
             attempt,
             consecutive,
         } => {
             let wanted = Start {
                 container: &container,
                 sandbox_id: &sandbox_id,
+                target_id,
                 sandbox: sandbox_config(context, &job.pod, job.sandbox_attempt),
                 pod_ips: &job.pod_ips,
                 image_ref: &job.image_ref,

@@ -15,6 +15,8 @@ use crate::volumes::{files, mounts};
 pub(crate) struct Start<'a> {
     pub(crate) container: &'a str,
     pub(crate) sandbox_id: &'a str,
+    /// The container whose processes it is to see.
+    pub(crate) target_id: Option<String>,
     pub(crate) sandbox: PodSandboxConfig,
     pub(crate) pod_ips: &'a [String],
     pub(crate) image_ref: &'a str,
@@ -71,6 +73,7 @@ pub(crate) async fn start(context: &Context, pod: &Pod, wanted: Start<'_>) -> Re
         consecutive: wanted.consecutive,
         environment,
         mounts,
+        target_id: wanted.target_id,
         node: &context.node,
     });
     let log_dir = context.node.log_dir(pod).join(name);

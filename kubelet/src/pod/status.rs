@@ -55,6 +55,7 @@ pub(crate) fn status(pod: &Pod, observed: &Observed, memory: &Memory, host: &Hos
     };
     let init_statuses = containers::statuses(&view, pod.init_containers());
     let statuses = containers::statuses(&view, pod.containers());
+    let ephemeral_statuses = containers::statuses(&view, pod.ephemeral_containers());
     let phase = phase::phase(&view, &init_statuses, &statuses);
     let (reason, message) = reason(pod, memory, ending.as_ref(), phase);
     let ips = pod_ips(pod, observed, host);
@@ -64,6 +65,7 @@ pub(crate) fn status(pod: &Pod, observed: &Observed, memory: &Memory, host: &Hos
         conditions: Some(conditions),
         init_container_statuses: (!init_statuses.is_empty()).then_some(init_statuses),
         container_statuses: Some(statuses),
+        ephemeral_container_statuses: (!ephemeral_statuses.is_empty()).then_some(ephemeral_statuses),
         host_ip: host.ips.first().cloned(),
         host_ips: Some(host.ips.iter().map(|ip| HostIP { ip: ip.clone() }).collect()),
         pod_ip: ips.first().cloned(),

@@ -19,6 +19,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) consecutive: u32,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) mounts: Vec<Mount>,
+    /// The container whose processes it is to see.
+    pub(crate) target_id: Option<String>,
     pub(crate) node: &'a Node,
 }
 
@@ -57,7 +59,7 @@ pub(crate) fn config(parts: Parts<'_>) -> ContainerConfig {
         tty: container.tty == Some(true),
         linux: Some(LinuxContainerConfig {
             resources: Some(resources::container(pod, container, node)),
-            security_context: Some(security::container(pod, container)),
+            security_context: Some(security::container(pod, container, parts.target_id)),
         }),
         stop_signal: stop_signal(container).into(),
         envs: parts
@@ -122,6 +124,7 @@ mod tests {
             consecutive: 2,
             environment: vec![("WHO".into(), "me".into())],
             mounts: Vec::new(),
+            target_id: None,
             node: &Node::default(),
         });
         assert_eq!(config.args, ["echo me $(NOBODY) $(WHO)"]);

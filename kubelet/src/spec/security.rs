@@ -60,8 +60,8 @@ pub(crate) fn sandbox(pod: &Pod) -> LinuxSandboxSecurityContext {
     }
 }
 
-/// A container's.
-pub(crate) fn container(pod: &Pod, container: &Container) -> LinuxContainerSecurityContext {
+/// A container's; it sees the processes of the container `target_id`, if there is one.
+pub(crate) fn container(pod: &Pod, container: &Container, target_id: Option<String>) -> LinuxContainerSecurityContext {
     let pods = pod.spec.security_context.clone().unwrap_or_default();
     let own = own(container);
     let privileged = own.privileged == Some(true);
@@ -81,7 +81,7 @@ pub(crate) fn container(pod: &Pod, container: &Container) -> LinuxContainerSecur
             add_ambient_capabilities: Vec::new(),
         }),
         privileged,
-        namespace_options: Some(namespaces(pod)),
+        namespace_options: Some(aimed(namespaces(pod), target_id)),
         selinux_options: own
             .se_linux_options
             .as_ref()
@@ -153,6 +153,18 @@ fn namespaces(pod: &Pod) -> NamespaceOption {
     }
 }
 
+/// A pod whose processes all see each other needs no target.
+fn aimed(namespaces: NamespaceOption, target_id: Option<String>) -> NamespaceOption {
+    match target_id {
+        Some(target_id) if namespaces.pid == i32::from(NamespaceMode::Container) => NamespaceOption {
+            pid: NamespaceMode::Target.into(),
+            target_id,
+            ..namespaces
+        },
+        _ => namespaces,
+    }
+}
+
 fn groups(context: &PodSecurityContext) -> Vec<i64> {
     let mut groups = context.supplemental_groups.clone().unwrap_or_default();
     groups.extend(context.fs_group.filter(|group| !groups.contains(group)));
@@ -211,7 +223,7 @@ mod tests {
 
     fn context(spec: serde_json::Value) -> LinuxContainerSecurityContext {
         let pod = pod(spec);
-        container(&pod, &pod.containers()[0])
+        container(&pod, &pod.containers()[0], None)
     }
 
     #[test]

@@ -174,6 +174,27 @@ fn grpc_and_https_probes_decide_on_readiness() {
 }
 
 #[test]
+fn an_ephemeral_container_looks_into_another() {
+    let world = node();
+    world.apply(&pod("app", SERVE, json!({})));
+    world.wait("pod/app", "condition=Ready");
+    let look = "ls /proc/1/root/etc/hostname && tr '\\0' ' ' < /proc/1/cmdline";
+    let debug = [
+        "debug", "app", "-c", "look", "--image", BUSYBOX, "--target", "main", "--", "sh", "-c", look,
+    ];
+    let _ = world.minikctl(debug).ok();
+    let status = "jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.exitCode}=0";
+    world.wait("pod/app", status);
+    let said = world.minikctl(["logs", "app", "-c", "look"]).ok();
+    assert!(
+        said.contains("echo started"),
+        "process 1 is that of the other container: {said}"
+    );
+    // It ran once, and the pod goes on.
+    assert_eq!(world.value("pod/app", "{.status.phase}"), "Running");
+}
+
+#[test]
 fn configuration_reaches_the_container_as_variables_and_files() {
     let world = node();
     world.apply(

@@ -75,6 +75,10 @@ fn new_sandbox(view: &View<'_>, plan: &mut Plan) {
 }
 
 fn in_sandbox(view: &View<'_>, sandbox: &Sandbox, plan: &mut Plan) {
+    // Before everything else: a pod whose init container hangs is one that people want to look into.
+    for container in view.pod.ephemeral_containers() {
+        once(view, sandbox, container, plan);
+    }
     let initialized = is_initialized(view.pod, view.observed, view.memory);
     for container in view.pod.init_containers() {
         let run = view.observed.latest_in(&sandbox.id, &container.name);
@@ -117,6 +121,17 @@ fn in_sandbox(view: &View<'_>, sandbox: &Sandbox, plan: &mut Plan) {
     }
 }
 
+/// An ephemeral container runs once in its life.
+fn once(view: &View<'_>, sandbox: &Sandbox, container: &core::Container, plan: &mut Plan) {
+    let Some(run) = view.observed.latest(&container.name) else {
+        return start(view, sandbox, container, 0, plan);
+    };
+    let is_half_done = run.state == ContainerState::Created;
+    if is_half_done && !view.memory.is_under_way(&Key::Start(container.name.clone())) {
+        plan.act(Action::RemoveContainer { id: run.id.clone() });
+    }
+}
+
 /// It ended in this or an earlier sandbox and isn't to run again, while others of the pod go on.
 fn is_through(view: &View<'_>, container: &core::Container) -> bool {
     let code = view.observed.latest(&container.name).and_then(Container::exit_code);
@@ -148,12 +163,7 @@ fn keep_running(
             ),
             ContainerState::Running => check_running(view, container, run, plan),
             ContainerState::Exited { code, .. } => {
-                let policy = if is_sidecar(container) {
-                    crate::pod::RestartPolicy::Always
-                } else {
-                    view.pod.restart_policy()
-                };
-                if policy.restarts(code) || is_changed(container, run) {
+                if view.pod.policy(container).restarts(code) || is_changed(container, run) {
                     restart(view, sandbox, container, run, plan);
                 }
             }
@@ -200,9 +210,12 @@ fn start(view: &View<'_>, sandbox: &Sandbox, container: &core::Container, consec
     image(view, container, plan);
     let has_image = view.memory.images.contains_key(&container.name);
     if has_image && view.memory.volumes_ready {
+        let target = view.pod.target(&container.name);
+        let target = target.and_then(|name| view.observed.latest_in(&sandbox.id, name));
         plan.act(Action::StartContainer {
             container: container.name.clone(),
             sandbox_id: sandbox.id.clone(),
+            target_id: target.map(|run| run.id.clone()),
             attempt: view.observed.latest(&container.name).map_or(0, |run| run.attempt + 1),
             consecutive,
         });

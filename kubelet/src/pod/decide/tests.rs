@@ -84,6 +84,7 @@ impl World {
                 sandbox_id,
                 attempt,
                 consecutive,
+                ..
             } => self.start(&container, sandbox_id, attempt, consecutive),
             Action::KillContainer { id, .. } => self.end(&id, 137),
             Action::RemoveContainer { id } => self.observed.containers.retain(|run| run.id != id),

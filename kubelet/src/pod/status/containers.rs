@@ -13,7 +13,7 @@ use crate::pod::action::Key;
 use crate::pod::decide::{self, Ending};
 use crate::pod::memory::Memory;
 use crate::pod::observed::{Container, ContainerState, Observed};
-use crate::pod::{Pod, RestartPolicy, backoff, exit, is_sidecar};
+use crate::pod::{Pod, backoff, exit, is_sidecar};
 
 /// What everything here looks at.
 pub(super) struct View<'a> {
@@ -88,11 +88,7 @@ fn state(view: &View<'_>, container: &core::Container, run: Option<&Container>) 
             ..Default::default()
         },
         Some((run, ContainerState::Exited { code, .. })) => {
-            let policy = if is_sidecar(container) {
-                RestartPolicy::Always
-            } else {
-                view.pod.restart_policy()
-            };
+            let policy = view.pod.policy(container);
             match waiting_to_restart(view, container, run) {
                 Some(waiting) if !is_ending && policy.restarts(*code) => waiting,
                 _ => terminated(view, run),
