@@ -6,10 +6,15 @@
 //! Who mutates can't refuse for another's sake and who validates can't change anything. One file per plugin.
 
 mod certificates;
+mod default_class;
 mod default_tolerations;
 mod escalation;
+mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
+mod pod_resources;
+mod priority;
+mod runtime_class;
 mod service_account;
 mod signing_request;
 mod trace;
@@ -20,7 +25,7 @@ use minik_api::status::Status;
 use minik_api::trace::Traceparent;
 
 use crate::auth::{Authorizer, User};
-use crate::storage::Store;
+use crate::storage::{Key, Store};
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +62,26 @@ pub(crate) struct Attributes<'a> {
     pub(crate) traceparent: Traceparent,
 }
 
+impl Attributes<'_> {
+    /// Whether it is about this kind, in any version.
+    fn is(&self, group: &str, kind: &str) -> bool {
+        self.kind.kind == kind && self.kind.group == group
+    }
+
+    /// Everything that is stored of a resource (`storageclasses.storage.k8s.io`) in a namespace.
+    fn objects(&self, resource: &str, namespace: &str) -> Vec<Object> {
+        let snapshot = self.store.snapshot(resource);
+        let all = snapshot.objects(resource, namespace, None);
+        all.map(|stored| stored.object()).collect()
+    }
+
+    /// One object that is stored.
+    fn object(&self, resource: &str, namespace: &str, name: &str) -> Option<Object> {
+        let stored = self.store.get(&Key::new(resource, namespace, name))?;
+        Some(stored.object())
+    }
+}
+
 /// Changes objects on their way in.
 trait Mutate: Send + Sync {
     fn mutate(&self, attributes: &Attributes<'_>, object: &mut Object);
@@ -67,18 +92,27 @@ trait Validate: Send + Sync {
     fn validate(&self, attributes: &Attributes<'_>, object: Option<&Object>) -> Result<(), Status>;
 }
 
+/// In upstream's order.
 const MUTATING: &[&dyn Mutate] = &[
-    &certificates::Certificates,
+    &limit_ranger::LimitRanger,
     &service_account::ServiceAccount,
+    &priority::Priority,
     &default_tolerations::DefaultTolerations,
+    &default_class::DefaultClass,
+    &runtime_class::RuntimeClass,
+    &certificates::Certificates,
     &signing_request::SigningRequest,
     &trace::Trace,
 ];
+/// In upstream's order.
 const VALIDATING: &[&dyn Validate] = &[
-    &certificates::Certificates,
     &namespace_lifecycle::NamespaceLifecycle,
+    &limit_ranger::LimitRanger,
     &service_account::ServiceAccount,
     &node_restriction::NodeRestriction,
+    &priority::Priority,
+    &runtime_class::RuntimeClass,
+    &certificates::Certificates,
     &escalation::Escalation,
     &signing_request::SigningRequest,
 ];
