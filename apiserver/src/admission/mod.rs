@@ -14,6 +14,7 @@ mod namespace_lifecycle;
 mod node_restriction;
 mod pod_resources;
 mod priority;
+pub(crate) mod quota;
 mod runtime_class;
 mod service_account;
 mod signing_request;

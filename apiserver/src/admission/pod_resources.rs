@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::kinds::read;
 
 /// Amounts by the names of their resources.
-pub(super) type Amounts = BTreeMap<String, Quantity>;
+pub(crate) type Amounts = BTreeMap<String, Quantity>;
 
 /// The amounts in a map of quantities.
 pub(super) fn amounts(list: Option<&Value>) -> Amounts {

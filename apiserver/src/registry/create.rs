@@ -57,6 +57,7 @@ impl Registry {
                 name: &name,
             };
             let object = self.admit_new(&target, object, &options)?;
+            let _charge = self.charge(&target, None, &object).await?;
             match self.store_new(&target, object, options.dry_run).await {
                 Err(WriteError::Conflict) if prefix.is_none() || attempt == ATTEMPTS => break,
                 Err(WriteError::Conflict) => {}

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod apply;
+mod charge;
 mod create;
 mod delete;
 mod fields;
@@ -22,7 +23,7 @@ use minik_api::kinds::{self, Kind};
 use minik_api::object::Object;
 use minik_api::status::Status;
 use minik_api::trace::Traceparent;
-use tokio::sync::MutexGuard;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::admission::{Attributes, Operation};
 use crate::auth::{Authorizer, User};
@@ -44,6 +45,8 @@ pub(crate) struct Registry {
     kinds: Arc<Kinds>,
     addresses: Arc<Addresses>,
     authorizer: Arc<Authorizer>,
+    /// Held by who writes what counts in a quota.
+    charging: Arc<Mutex<()>>,
 }
 
 /// What the order of a write has to know of the request.
@@ -115,6 +118,7 @@ impl Registry {
             authorizer: Arc::new(Authorizer::new(store.clone())),
             addresses: Arc::new(Addresses::new(services)),
             kinds: Arc::default(),
+            charging: Arc::default(),
             store,
         }
     }

@@ -55,22 +55,33 @@ impl Registry {
     ) -> Result<Arc<Stored>, Status> {
         loop {
             let current = self.get(target)?;
-            let change = match change(&current.object())? {
-                Put::Keep => return Ok(current),
-                Put::Store(object) | Put::Remove(object) if dry_run => {
-                    return Ok(Arc::new(Stored::unsaved(target.key(), &object)));
-                }
-                Put::Store(object) => Change::Put(Box::new(object)),
-                Put::Remove(object) => Change::Remove(Box::new(object)),
-            };
-            match self
-                .store
-                .write(target.key(), Expect::At(current.revision), change)
-                .await
-            {
-                Err(WriteError::Conflict) => {}
-                outcome => return outcome.map_err(|error| status_of(&error)),
+            let put = change(&current.object())?;
+            if let Some(stored) = self.put(target, dry_run, current, put).await? {
+                return Ok(stored);
             }
+        }
+    }
+
+    /// Stores what was made of `current`; `None` when somebody else was quicker.
+    async fn put(
+        &self,
+        target: Target<'_>,
+        dry_run: bool,
+        current: Arc<Stored>,
+        put: Put,
+    ) -> Result<Option<Arc<Stored>>, Status> {
+        let change = match put {
+            Put::Keep => return Ok(Some(current)),
+            Put::Store(object) | Put::Remove(object) if dry_run => {
+                return Ok(Some(Arc::new(Stored::unsaved(target.key(), &object))));
+            }
+            Put::Store(object) => Change::Put(Box::new(object)),
+            Put::Remove(object) => Change::Remove(Box::new(object)),
+        };
+        let expect = Expect::At(current.revision);
+        match self.store.write(target.key(), expect, change).await {
+            Err(WriteError::Conflict) => Ok(None),
+            outcome => outcome.map(Some).map_err(|error| status_of(&error)),
         }
     }
 
@@ -83,11 +94,19 @@ impl Registry {
         mut wanted: impl FnMut(&Object) -> Result<Object, Status>,
     ) -> Result<Arc<Stored>, Status> {
         let _turn = self.turn(target.kind).await;
-        let change = |old: &Object| {
-            let new = wanted(old)?;
-            self.updated(&target, part, &options, old, new)
-        };
-        self.guaranteed_update(target, options.dry_run, change).await
+        loop {
+            let current = self.get(target)?;
+            let old = current.object();
+            let new = wanted(&old)?;
+            let put = self.updated(&target, part, &options, &old, new)?;
+            let _charge = match &put {
+                Put::Store(new) => self.charge(&target, Some(&old), new).await?,
+                Put::Keep | Put::Remove(_) => None,
+            };
+            if let Some(stored) = self.put(target, options.dry_run, current, put).await? {
+                return Ok(stored);
+            }
+        }
     }
 
     fn updated(
