@@ -121,3 +121,48 @@ async fn used(server: &Server, expected: &Value) {
         .await
         .expect("the quota's status");
 }
+
+#[tokio::test]
+async fn namespaces_say_how_much_pods_may_do() {
+    let server = Server::start().await;
+    let mut client = server.admin().await;
+    let labels = |mode: &str, level: &str| json!({"metadata": {"labels": {format!("pod-security.kubernetes.io/{mode}"): level}}});
+    let path = "/api/v1/namespaces/default";
+    assert_eq!(client.merge(path, &labels("enforce", "none")).await.code, 422);
+    let mut privileged = pod("a");
+    privileged["spec"]["hostNetwork"] = json!(true);
+    client.create(PODS, &privileged).await;
+
+    let answer = client.merge(path, &labels("enforce", "baseline")).await;
+    assert_eq!(answer.code, 200);
+    assert_eq!(
+        warnings(&answer),
+        [
+            "299 - \"existing pods in namespace \\\"default\\\" violate the new PodSecurity enforce level \\\"baseline:latest\\\"\"",
+            "299 - \"a: host namespaces\"",
+        ]
+    );
+    privileged["metadata"]["name"] = json!("b");
+    let why = "pods \"b\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)";
+    refused(&mut client, PODS, &privileged, why).await;
+    client.create(PODS, &pod("c")).await;
+
+    client.merge(path, &labels("warn", "restricted")).await;
+    let template = json!({"metadata": {"labels": {"app": "x"}}, "spec": pod("x")["spec"]});
+    let workload =
+        json!({"metadata": {"name": "w"}, "spec": {"selector": {"matchLabels": {"app": "x"}}, "template": template}});
+    let answer = client
+        .post("/apis/apps/v1/namespaces/default/deployments", &workload)
+        .await;
+    assert_eq!(answer.code, 201);
+    let told = warnings(&answer).join("");
+    assert!(
+        told.contains("would violate PodSecurity \\\"restricted:latest\\\": allowPrivilegeEscalation != false"),
+        "{told}"
+    );
+}
+
+fn warnings(answer: &support::Answer) -> Vec<String> {
+    let all = answer.headers.get_all("warning").iter();
+    all.map(|value| value.to_str().unwrap().to_owned()).collect()
+}

@@ -13,12 +13,14 @@ mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 mod pod_resources;
+mod pod_security;
 mod priority;
 pub(crate) mod quota;
 mod runtime_class;
 mod service_account;
 mod signing_request;
 mod trace;
+mod warnings;
 
 use minik_api::kinds::Kind;
 use minik_api::object::Object;
@@ -27,6 +29,8 @@ use minik_api::trace::Traceparent;
 
 use crate::auth::{Authorizer, User};
 use crate::storage::{Key, Store};
+
+pub(crate) use warnings::Warnings;
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +65,21 @@ pub(crate) struct Attributes<'a> {
     pub(crate) store: &'a Store,
     /// The request's place in its trace.
     pub(crate) traceparent: Traceparent,
+    /// What is to be told besides the answer, if anybody listens.
+    pub(crate) warnings: Option<&'a Warnings>,
 }
 
 impl Attributes<'_> {
     /// Whether it is about this kind, in any version.
     fn is(&self, group: &str, kind: &str) -> bool {
         self.kind.kind == kind && self.kind.group == group
+    }
+
+    /// Tells whoever asks.
+    fn warn(&self, text: String) {
+        if let Some(warnings) = self.warnings {
+            warnings.add(text);
+        }
     }
 
     /// Everything that is stored of a resource (`storageclasses.storage.k8s.io`) in a namespace.
@@ -111,6 +124,7 @@ const VALIDATING: &[&dyn Validate] = &[
     &limit_ranger::LimitRanger,
     &service_account::ServiceAccount,
     &node_restriction::NodeRestriction,
+    &pod_security::PodSecurity,
     &priority::Priority,
     &runtime_class::RuntimeClass,
     &certificates::Certificates,

@@ -25,7 +25,7 @@ use minik_api::status::Status;
 use minik_api::trace::Traceparent;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::admission::{Attributes, Operation};
+use crate::admission::{Attributes, Operation, Warnings};
 use crate::auth::{Authorizer, User};
 use crate::kinds::{Kinds, rules};
 use crate::storage::{Key, Store, Stored, WriteError, chain};
@@ -60,6 +60,8 @@ pub(crate) struct WriteOptions<'a> {
     pub(crate) dry_run: bool,
     /// The request's place in its trace.
     pub(crate) traceparent: Traceparent,
+    /// Where admission puts what is to be told besides the answer.
+    pub(crate) warnings: Option<&'a Warnings>,
 }
 
 /// Which program writes, as `managedFields` will say.
@@ -82,6 +84,7 @@ impl WriteOptions<'static> {
             }),
             dry_run: false,
             traceparent: Traceparent::new(),
+            warnings: None,
         }
     }
 }
@@ -178,6 +181,7 @@ impl Registry {
             store: &self.store,
             authorizer: &self.authorizer,
             traceparent: options.traceparent,
+            warnings: options.warnings,
         }
     }
 }
