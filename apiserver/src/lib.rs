@@ -179,11 +179,11 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
     create_initial_objects(&registry, config.port, &authority)
         .await
         .map_err(Error::Bootstrap)?;
-    registry.serve_customs();
+    let customs = registry.serve_customs();
     let server = Server::bind(&config.bind_address, config.port, tls).await?;
     let background = [
         tokio::spawn(registry.clone().tend_namespaces(authority.clone())),
-        tokio::spawn(registry.clone().tend_customs()),
+        tokio::spawn(registry.clone().tend_customs(customs)),
         tokio::spawn(registry.clone().tend_quotas()),
         tokio::spawn(rbac::aggregate::tend(registry.clone())),
         tokio::spawn(token::legacy::tend(registry.clone(), tokens.clone(), authority)),

@@ -155,6 +155,28 @@ async fn a_definition_makes_a_kind() {
 }
 
 #[tokio::test]
+async fn clients_are_told_how_customs_are_patched() {
+    let server = Server::start().await;
+    let mut client = server.admin().await;
+    define(&server, &mut client, &definition()).await;
+    let types = |document: &Value, path: &str| -> Vec<String> {
+        let content = document["paths"][path]["patch"]["requestBody"]["content"]
+            .as_object()
+            .cloned();
+        content.unwrap_or_default().into_iter().map(|(name, _)| name).collect()
+    };
+    let strategic = "application/strategic-merge-patch+json".to_owned();
+    let own = client.get("/openapi/v3/apis/example.com/v1").await.json();
+    let own = types(&own, "/apis/example.com/v1/namespaces/{namespace}/widgets/{name}");
+    assert!(
+        own.contains(&"application/merge-patch+json".to_owned()) && !own.contains(&strategic),
+        "{own:?}"
+    );
+    let core = client.get("/openapi/v3/api/v1").await.json();
+    assert!(types(&core, "/api/v1/namespaces/{namespace}/pods/{name}").contains(&strategic));
+}
+
+#[tokio::test]
 async fn status_has_a_door_of_its_own() {
     let server = Server::start().await;
     let mut client = server.admin().await;
@@ -281,6 +303,107 @@ async fn documents_follow_the_definition() {
         assert_eq!(client.get("/openapi/v3/apis/example.com/v1").await.code, 404);
     }
     assert_ne!(urls[0], urls[1], "what has changed has another hash");
+}
+
+#[tokio::test]
+async fn what_has_replicas_can_be_scaled() {
+    let server = Server::start().await;
+    let mut client = server.admin().await;
+    define(&server, &mut client, &definition()).await;
+    client.post(WIDGETS, &widget("a", json!({"size": 3}))).await;
+    let status = json!({"status": {"size": 2, "selector": "app=a"}});
+    client.merge(&format!("{WIDGETS}/a/status"), &status).await;
+    let path = format!("{WIDGETS}/a/scale");
+    let scale = client.get(&path).await.json();
+    assert_eq!(
+        (&scale["kind"], &scale["spec"]["replicas"]),
+        (&json!("Scale"), &json!(3))
+    );
+    assert_eq!(scale["status"], json!({"replicas": 2, "selector": "app=a"}));
+    let scaled = client.merge(&path, &json!({"spec": {"replicas": 5}})).await.json();
+    assert_eq!(scaled["spec"]["replicas"], 5);
+    assert_eq!(client.get(&format!("{WIDGETS}/a")).await.json()["spec"]["size"], 5);
+    // What the schema says counts here too.
+    assert_eq!(client.merge(&path, &json!({"spec": {"replicas": 11}})).await.code, 422);
+}
+
+#[tokio::test]
+async fn versions_show_the_same_objects() {
+    let server = Server::start().await;
+    let mut client = server.admin().await;
+    let mut definition = definition();
+    let mut second = definition["spec"]["versions"][0].clone();
+    second["name"] = "v2".into();
+    second["storage"] = false.into();
+    second["deprecated"] = true.into();
+    definition["spec"]["versions"].as_array_mut().unwrap().push(second);
+    define(&server, &mut client, &definition).await;
+
+    client.post(WIDGETS, &widget("one", json!({"size": 1}))).await;
+    let others = WIDGETS.replace("/v1/", "/v2/");
+    let mut two = widget("two", json!({"size": 2}));
+    two["apiVersion"] = "example.com/v2".into();
+    let created = client.post(&others, &two).await;
+    assert_eq!(created.json()["apiVersion"], "example.com/v2");
+    assert_eq!(
+        created.headers["warning"],
+        "299 - \"example.com/v2 Widget is deprecated\""
+    );
+    for (path, version) in [(WIDGETS, "example.com/v1"), (&*others, "example.com/v2")] {
+        let list = client.get(path).await.json();
+        let said: Vec<&str> = list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|one| one["apiVersion"].as_str())
+            .collect();
+        assert_eq!(said, [version, version]);
+        let patched = client
+            .merge(&format!("{path}/two"), &json!({"spec": {"color": "blue"}}))
+            .await;
+        assert_eq!((patched.code, &patched.json()["apiVersion"]), (200, &json!(version)));
+    }
+    let group = client.get("/apis/example.com").await.json();
+    assert_eq!(group["preferredVersion"]["version"], "v2");
+}
+
+#[tokio::test]
+async fn rules_are_asked_about_objects_and_their_changes() {
+    let server = Server::start().await;
+    let mut client = server.admin().await;
+    let mut definition = definition();
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] = json!([
+        {"rule": "self.size % 2 == 1", "messageExpression": "'size is ' + string(self.size) + ', not odd'", "fieldPath": ".size"},
+        {"rule": "self.size >= oldSelf.size", "message": "may not shrink"}]);
+    define(&server, &mut client, &definition).await;
+    let even = client.post(WIDGETS, &widget("a", json!({"size": 2}))).await;
+    let message = "Widget.example.com \"a\" is invalid: spec.size: Invalid value: size is 2, not odd";
+    assert_eq!(even.failure(), (422, message.to_owned()));
+    assert_eq!(client.post(WIDGETS, &widget("a", json!({"size": 3}))).await.code, 201);
+    let smaller = client
+        .merge(&format!("{WIDGETS}/a"), &json!({"spec": {"size": 1}}))
+        .await;
+    let message = "Widget.example.com \"a\" is invalid: spec: Invalid value: may not shrink";
+    assert_eq!(smaller.failure(), (422, message.to_owned()));
+    assert_eq!(
+        client
+            .merge(&format!("{WIDGETS}/a"), &json!({"spec": {"size": 5}}))
+            .await
+            .code,
+        200
+    );
+
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] =
+        json!([{"rule": "self.none == 1"}]);
+    definition["metadata"] = json!({"name": "others.example.com"});
+    definition["spec"]["names"] = json!({"plural": "others", "kind": "Other"});
+    let refused = client.post(DEFINITIONS, &definition).await;
+    assert_eq!(refused.code, 422);
+    assert!(
+        refused.failure().1.contains("undefined field 'none'"),
+        "{}",
+        refused.failure().1
+    );
 }
 
 #[tokio::test]

@@ -106,6 +106,16 @@ impl Kind {
         self.verbs.contains(&"get")
     }
 
+    /// The version in which objects are kept, as they say it: `autoscaling/v2`.
+    #[must_use]
+    pub fn stored_api_version(&self) -> String {
+        match self.stored_in {
+            Some(("", version)) => version.to_owned(),
+            Some((group, version)) => format!("{group}/{version}"),
+            None => self.api_version(),
+        }
+    }
+
     /// The subresource called `name`.
     #[must_use]
     pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {

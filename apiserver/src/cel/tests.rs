@@ -178,3 +178,90 @@ fn hostile_expressions_end() {
     let long = vec!["self == null"; 1000].join(" && ");
     assert_eq!(run(&long, &Json::Null).as_deref(), Ok("true"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn nothing_that_is_written_breaks_it(parts in proptest::collection::vec(part(), 0..24)) {
+        let this = json!({"a": [1, "x", null, {"b": 1.5}], "s": "äb", "n": -3});
+        let source = parts.concat();
+        if let Ok(program) = Program::compile(&source, &[Declaration { name: "self", of: None }], Kind::Any) {
+            let evaluated = program.evaluate(vec![("self", Value::of(&this, None))], 10_000);
+            proptest::prop_assert!(evaluated.cost <= 10_000);
+        }
+    }
+
+    #[test]
+    fn no_text_breaks_it(source in ".{0,80}") {
+        let _ = Program::compile(&source, &[], Kind::Any);
+    }
+}
+
+/// Pieces of expressions, so that many of them fit together.
+fn part() -> impl proptest::strategy::Strategy<Value = &'static str> {
+    proptest::sample::select(vec![
+        "self",
+        ".a",
+        ".s",
+        ".n",
+        "[0]",
+        "[-1]",
+        "(",
+        ")",
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "&&",
+        "||",
+        "!",
+        "?",
+        ":",
+        "==",
+        "<",
+        " in ",
+        "1",
+        "0",
+        "9223372036854775807",
+        "1u",
+        "1.5",
+        "'ä'",
+        "b'x'",
+        "null",
+        "[",
+        "]",
+        ",",
+        "{",
+        "}",
+        ".size()",
+        ".map(x, x)",
+        ".all(x, x == 1)",
+        ".substring(1)",
+        ".substring(2, 1)",
+        ".indexOf('b', 1)",
+        ".lastIndexOf('b', 0)",
+        ".split('')",
+        ".charAt(1)",
+        ".replace('', 'ö')",
+        ".format([1])",
+        "'%d %.3f%%'",
+        "duration('1h')",
+        "timestamp('2024-01-01T00:00:00Z')",
+        ".getHours('+99:99')",
+        "int(",
+        "string(",
+        "quantity('1')",
+        ".add(",
+        "ip('::1')",
+        "cidr('::/0')",
+        ".masked()",
+        "optional.of(",
+        ".?a",
+        "[?0]",
+        ".orValue(",
+        "url('http://[::1]:1/?a=%ff')",
+        ".getQuery()",
+        ".matches('ä+')",
+        "//\n",
+    ])
+}

@@ -171,9 +171,9 @@ impl Reader {
 
     /// How long the prefix (`r`, `b`) of a quoted text is that begins here.
     fn quote_ahead(&self) -> Option<usize> {
-        (0..3).find_map(|length| {
+        (0..3).find(|&length| {
             let prefix = (0..length).all(|ahead| matches!(self.peek(ahead), Some('r' | 'R' | 'b' | 'B')));
-            (prefix && matches!(self.peek(length), Some('"' | '\''))).then_some(length)
+            prefix && matches!(self.peek(length), Some('"' | '\''))
         })
     }
 

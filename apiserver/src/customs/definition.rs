@@ -27,10 +27,12 @@ const SCALE: Subresource = Subresource {
 /// The kinds of a definition whose names are accepted.
 pub(super) fn kinds(definition: &Object) -> Vec<CustomKind> {
     let versions = definition.at("spec.versions").and_then(Value::as_array);
+    // Without its webhook nobody can say what an object looks like in another version than the one it is kept in.
+    let converts = definition.at("spec.conversion.strategy").and_then(Value::as_str) != Some("Webhook");
     let served = versions
         .into_iter()
         .flatten()
-        .filter(|version| version["served"] == true);
+        .filter(|version| version["served"] == true && (converts || version["storage"] == true));
     served.filter_map(|version| kind(definition, version)).collect()
 }
 
@@ -100,6 +102,15 @@ fn identity(definition: &Object, version: &Value) -> Identity {
         short_names: names("shortNames"),
         categories: names("categories"),
         namespaced: spec("spec.scope") == "Namespaced",
+        stored_in: stored_in(definition),
         subresources,
     }
+}
+
+/// Of one version nothing has to be said; of several every one has to know in which objects are kept.
+fn stored_in(definition: &Object) -> Option<String> {
+    let versions = definition.at("spec.versions").and_then(Value::as_array)?;
+    let storage = versions.iter().find(|version| version["storage"] == true)?;
+    let name = storage["name"].as_str()?;
+    (versions.len() > 1).then(|| name.to_owned())
 }

@@ -14,6 +14,7 @@ mod columns;
 mod definition;
 mod embedded;
 mod json_path;
+mod known;
 mod naming;
 pub(crate) mod rule;
 mod rules;

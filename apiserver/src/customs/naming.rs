@@ -23,6 +23,16 @@ pub(super) struct Naming {
     pub(super) message: String,
 }
 
+impl Naming {
+    /// Says on a definition which names it has.
+    pub(super) fn write(&self, definition: &mut Object) {
+        let status = definition.body.entry("status").or_insert_with(|| json!({}));
+        if let Some(status) = status.as_object_mut() {
+            status.insert("acceptedNames".into(), self.accepted.clone());
+        }
+    }
+}
+
 /// The names in use by the definitions of a group.
 #[derive(Default)]
 pub(super) struct Taken {

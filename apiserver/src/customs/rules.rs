@@ -13,7 +13,7 @@ use super::rule::judge;
 use super::schema::{Schema, defaults, drop_nulls, prune, unique, validate};
 use crate::decode::{self, DecodeError, Place};
 use crate::fields;
-use crate::kinds::{NAME, Rules, keep};
+use crate::kinds::{self, NAME, Rules, keep};
 
 const NOT_ALL_CHECKED: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
 
@@ -148,6 +148,23 @@ impl Rules for CustomRules {
         serde_json::from_str(&self.document).ok()
     }
 
+    fn scale(&self, object: &Object) -> Option<kinds::Scale> {
+        let scale = self.scale.as_ref()?;
+        let number = |path: &str| object.at(path).and_then(Value::as_i64).unwrap_or(0);
+        let selector = scale.selector.as_deref().and_then(|path| object.at(path)?.as_str());
+        Some(kinds::Scale {
+            replicas: number(&scale.spec),
+            current: number(&scale.status),
+            selector: selector.unwrap_or_default().to_owned(),
+        })
+    }
+
+    fn set_replicas(&self, object: &mut Object, replicas: i64) {
+        if let Some(scale) = &self.scale {
+            set_at(&mut object.body, &scale.spec, replicas.into());
+        }
+    }
+
     fn unknown_field(&self, path: &str) -> String {
         format!("field label not supported: {path}")
     }
@@ -209,6 +226,19 @@ fn is_blocking(error: &Error) -> bool {
         error.problem,
         NotSupported(..) | Required | TooLong(_) | TooMany(..) | TypeInvalid(_)
     )
+}
+
+/// Puts a value at a dotted path; objects on the way are made.
+fn set_at(body: &mut Map<String, Value>, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => drop(body.insert(path.to_owned(), value)),
+        Some((name, rest)) => {
+            let inner = body.entry(name).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(inner) = inner {
+                set_at(inner, rest, value);
+            }
+        }
+    }
 }
 
 /// A number of replicas is one.

@@ -3,15 +3,13 @@
 //! One task that wakes when a definition changes (or, while one is being deleted, one of its objects): it accepts names, serves
 //! what has them, says so, and empties what is to go. It does only what a client could, but for the catalogue.
 
-use std::collections::BTreeMap;
-
 use minik_api::kinds::{self, Kind};
 use minik_api::object::Object;
 use minik_api::status::Status;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::definition;
-use super::naming::{ESTABLISHED, Naming, Taken, decide, is_true, set_condition};
+use super::known::Known;
+use super::naming::{ESTABLISHED, Naming, is_true, set_condition};
 use crate::kinds::CLEANUP;
 use crate::registry::{DeleteOptions, Part, Registry, Selection, Target, WriteOptions, now, resource};
 
@@ -19,34 +17,27 @@ fn definitions() -> &'static Kind {
     kinds::of("apiextensions.k8s.io", "v1", "CustomResourceDefinition").expect("definitions are in the table of kinds")
 }
 
-/// The definitions with the names they get, by name.
-type Decided = BTreeMap<String, (Object, Naming)>;
-
 impl Registry {
     /// Serves what is defined and accepted already: before anybody asks.
-    pub(crate) fn serve_customs(&self) {
-        let decided = self.decided();
-        self.serve(&decided);
+    pub(crate) fn serve_customs(&self) -> Known {
+        let mut known = Known::default();
+        self.serve(&mut known);
+        known
     }
 
     /// Keeps custom kinds in order until the store stops.
-    pub(crate) async fn tend_customs(self) {
+    pub(crate) async fn tend_customs(self, mut known: Known) {
         let mut definitions = self.store().subscribe(&resource(definitions()));
         loop {
             definitions.borrow_and_update();
-            let decided = self.decided();
-            self.serve(&decided);
-            let leaving: Vec<String> = decided
-                .values()
-                .filter(|(definition, _)| definition.metadata.deletion_timestamp.is_some())
-                .map(|(definition, _)| definition.name().to_owned())
-                .collect();
+            self.serve(&mut known);
+            let leaving = known.decided().filter(|(definition, _)| is_leaving(definition));
             let mut contents: Vec<_> = leaving
-                .iter()
-                .map(|resource| self.store().subscribe(resource))
+                .map(|(definition, _)| self.store().subscribe(definition.name()))
                 .collect();
-            for (name, (definition, naming)) in &decided {
+            for (definition, naming) in known.decided() {
                 if let Err(status) = self.tend_definition(definition, naming).await {
+                    let name = definition.name();
                     tracing::warn!(name, %status, "the definition can't be tended; trying again at the next change");
                 }
             }
@@ -59,44 +50,15 @@ impl Registry {
         }
     }
 
-    fn decided(&self) -> Decided {
-        let all = self.selected(definitions(), &Selection::default());
-        let all: Vec<Object> = all.iter().map(|stored| stored.object()).collect();
-        // Those accepted now are taken for those that come after.
-        let mut accepted: BTreeMap<&str, Value> = all
-            .iter()
-            .filter_map(|object| Some((object.name(), object.at("status.acceptedNames")?.clone())))
-            .collect();
-        let group = |object: &Object| object.at("spec.group").cloned();
-        let mut namings = Vec::new();
-        for object in &all {
-            let others = all
-                .iter()
-                .filter(|other| other.name() != object.name() && group(other) == group(object));
-            let taken = Taken::by(others.filter_map(|other| accepted.get(other.name())));
-            let naming = decide(object, &taken);
-            accepted.insert(object.name(), naming.accepted.clone());
-            namings.push(naming);
-        }
-        let name = |object: &Object| object.name().to_owned();
-        all.iter().map(name).zip(all.iter().cloned().zip(namings)).collect()
-    }
-
     /// A definition that was established once is served with the names that it has; one that is new when it has all.
-    fn serve(&self, decided: &Decided) {
-        let mut served = Vec::new();
-        for (definition, naming) in decided.values() {
-            if naming.status == "True" || is_true(definition, ESTABLISHED) {
-                let mut definition = definition.clone();
-                set_names(&mut definition, naming);
-                served.extend(definition::kinds(&definition));
-            }
-        }
-        self.kinds().replace(served);
+    fn serve(&self, known: &mut Known) {
+        known.update(&self.selected(definitions(), &Selection::default()));
+        let kinds = known.kinds(|definition, naming| naming.status == "True" || is_true(definition, ESTABLISHED));
+        self.kinds().replace(kinds);
     }
 
     async fn tend_definition(&self, definition: &Object, naming: &Naming) -> Result<(), Status> {
-        let leaves = definition.metadata.deletion_timestamp.is_some();
+        let leaves = is_leaving(definition);
         let is_clean = leaves && self.empty(definition).await?;
         if is_clean {
             // Before the definition goes: who sees it gone sees its kind gone.
@@ -104,7 +66,7 @@ impl Registry {
         }
         let at = now().0.to_string();
         self.change(definition.name(), |object| {
-            set_names(object, naming);
+            naming.write(object);
             set_condition(
                 object,
                 "NamesAccepted",
@@ -198,9 +160,6 @@ impl Registry {
     }
 }
 
-fn set_names(definition: &mut Object, naming: &Naming) {
-    let status = definition.body.entry("status").or_insert_with(|| json!({}));
-    if let Some(status) = status.as_object_mut() {
-        status.insert("acceptedNames".into(), naming.accepted.clone());
-    }
+fn is_leaving(definition: &Object) -> bool {
+    definition.metadata.deletion_timestamp.is_some()
 }

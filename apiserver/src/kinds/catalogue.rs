@@ -10,10 +10,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 
 use minik_api::kinds::{self, Kind, Subresource};
-use tokio::sync::watch;
 
 use super::{Rules, rules};
 
@@ -68,41 +67,38 @@ impl Customs {
 }
 
 /// Every kind that is served.
+#[derive(Default)]
 pub(crate) struct Kinds {
-    customs: watch::Sender<Arc<Customs>>,
-}
-
-impl Default for Kinds {
-    fn default() -> Self {
-        Self {
-            customs: watch::Sender::new(Arc::default()),
-        }
-    }
+    customs: RwLock<Arc<Customs>>,
 }
 
 impl Kinds {
+    fn current(&self) -> Arc<Customs> {
+        self.customs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// All of them: the table first, then the customs.
     pub(crate) fn all(&self) -> Vec<&'static Kind> {
-        let customs = self.customs.borrow();
+        let customs = self.current();
         let customs = customs.kinds.iter().map(|custom| custom.kind);
         kinds::all().iter().chain(customs).collect()
     }
 
     /// The kind served at this group, version and plural.
     pub(crate) fn at(&self, group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
-        kinds::at(group, version, plural).or_else(|| Some(self.customs.borrow().at(group, version, plural)?.kind))
+        kinds::at(group, version, plural).or_else(|| Some(self.current().at(group, version, plural)?.kind))
     }
 
     /// A custom kind of this group and plural, in any of its versions: they have the same objects.
     pub(crate) fn of_resource(&self, group: &str, plural: &str) -> Option<&'static Kind> {
-        let customs = self.customs.borrow();
+        let customs = self.current();
         let mut kinds = customs.kinds.iter().map(|custom| custom.kind);
         kinds.find(|kind| (kind.group, kind.plural) == (group, plural))
     }
 
     /// The rules of a kind, those of now.
     pub(crate) fn rules(&self, kind: &'static Kind) -> KindRules {
-        let customs = self.customs.borrow();
+        let customs = self.current();
         match customs.at(kind.group, kind.version, kind.plural) {
             Some(custom) => KindRules::Custom(custom.rules.clone()),
             None => KindRules::BuiltIn(rules(kind)),
@@ -111,7 +107,7 @@ impl Kinds {
 
     /// The customs, for those who describe them.
     pub(crate) fn customs(&self) -> Vec<CustomKind> {
-        self.customs.borrow().kinds.clone()
+        self.current().kinds.clone()
     }
 
     /// Serves these customs from now on, and no others. None may stand in the place of a built-in kind.
@@ -130,7 +126,8 @@ impl Kinds {
         });
         let places = kinds.iter().enumerate().map(|(index, custom)| (place(custom), index));
         let places = places.collect();
-        self.customs.send_replace(Arc::new(Customs { kinds, places }));
+        let mut current = self.customs.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(Customs { kinds, places });
     }
 
     /// Ceases to serve a custom kind, named as its definition is: `widgets.example.com`.
@@ -171,6 +168,8 @@ pub(crate) struct Identity {
     pub(crate) short_names: Vec<String>,
     pub(crate) categories: Vec<String>,
     pub(crate) namespaced: bool,
+    /// The version in which objects are kept, when there are several.
+    pub(crate) stored_in: Option<String>,
     pub(crate) subresources: &'static [Subresource],
 }
 
@@ -200,7 +199,10 @@ pub(crate) fn intern(identity: &Identity) -> Option<&'static Kind> {
         categories: interned.texts(&identity.categories)?,
         namespaced: identity.namespaced,
         verbs: kinds::VERBS,
-        stored_in: None,
+        stored_in: match &identity.stored_in {
+            Some(version) => Some((interned.text(&identity.group)?, interned.text(version)?)),
+            None => None,
+        },
         subresources: identity.subresources,
     };
     let kind: &'static Kind = Box::leak(Box::new(kind));

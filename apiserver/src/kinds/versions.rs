@@ -4,7 +4,8 @@
 //! body in the path's version --to_stored--> registry, rules, admission, store --from_stored--> answer in the path's version
 //! ```
 //! Rules of kinds, tables and selectors see the stored form alone. A version that is added is a row in `minik_api::kinds` that
-//! says where its objects are kept (`stored_in`), and a pair of pure functions here.
+//! says where its objects are kept (`stored_in`), and a pair of pure functions here. The versions of a custom kind differ in
+//! nothing but their name.
 
 use minik_api::kinds::Kind;
 use minik_api::object::Object;
@@ -34,19 +35,18 @@ fn conversion(kind: &Kind) -> Option<Conversion> {
 
 /// An object of this version as it is kept.
 pub(crate) fn to_stored(kind: &'static Kind, object: &mut Object) {
-    let stored = kind.stored();
-    if stored == kind {
+    if kind.stored_in.is_none() {
         return;
     }
     if let Some(conversion) = conversion(kind) {
         (conversion.to_stored)(object);
     }
-    object.api_version = stored.api_version();
+    object.api_version = kind.stored_api_version();
 }
 
 /// An object that is kept, as this version shows it.
 pub(crate) fn from_stored(kind: &'static Kind, object: &mut Object) {
-    if kind.stored() == kind {
+    if kind.stored_in.is_none() {
         return;
     }
     if let Some(conversion) = conversion(kind) {

@@ -125,7 +125,7 @@ fn check_identity(kind: &Kind, namespace: &str, object: &mut Object) -> Result<(
 
 /// What the server alone decides.
 fn fill(kind: &'static Kind, rules: &dyn Rules, object: &mut Object) {
-    object.api_version = kind.stored().api_version();
+    object.api_version = kind.stored_api_version();
     object.kind = kind.kind.to_owned();
     let metadata = &mut object.metadata;
     metadata.uid = Some(uuid::Uuid::new_v4().to_string());

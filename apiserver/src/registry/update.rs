@@ -119,6 +119,7 @@ impl Registry {
     ) -> Result<Put, Status> {
         check_preconditions(target, old, &new)?;
         keep_identity(&mut new, old);
+        new.api_version = target.kind.stored_api_version();
         let rules = self.kinds.rules(target.kind);
         match part {
             Part::Main => rules.prepare_update(&mut new, old),
@@ -210,7 +211,6 @@ fn check_preconditions(target: &Target<'_>, old: &Object, new: &Object) -> Resul
 
 /// What a client left out or can't change comes from the stored object.
 fn keep_identity(new: &mut Object, old: &Object) {
-    new.api_version.clone_from(&old.api_version);
     new.kind.clone_from(&old.kind);
     let (new, old) = (&mut new.metadata, &old.metadata);
     new.name.clone_from(&old.name);

@@ -164,6 +164,18 @@ impl Describe {
                 });
                 secrets
             }
+            "Ingress" => {
+                // What a server lacks, or keeps from this user, is missing in the description.
+                let mut found = list(format!("/api/v1/namespaces/{namespace}/services"))
+                    .await
+                    .unwrap_or_default();
+                found
+                    .iter_mut()
+                    .for_each(|service| service["kind"] = Value::from("Service"));
+                let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices");
+                found.extend(list(slices).await.unwrap_or_default());
+                found
+            }
             "Namespace" => {
                 let mut found = Vec::new();
                 for (kind, plural) in [("ResourceQuota", "resourcequotas"), ("LimitRange", "limitranges")] {

@@ -163,7 +163,7 @@ mod tests {
                 "status": {"phase": phase, "conditions": [{"type": "Ready", "status": ready}],
                            "containerStatuses": [{"restartCount": restarts}]}})
         };
-        let mut pods = vec![
+        let mut pods = [
             pod("unbound", None, "Pending", "False", 0),
             pod("starting", Some("n"), "Pending", "False", 0),
             pod("shaky", Some("n"), "Running", "True", 3),

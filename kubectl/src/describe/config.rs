@@ -15,7 +15,7 @@ pub fn config_map(sheet: &mut Sheet, object: &Value) {
     for (name, value) in object["data"].as_object().into_iter().flatten() {
         sheet.line(0, &format!("{name}:"));
         sheet.line(0, "----");
-        for line in plain(value).lines() {
+        for line in plain(value).split('\n') {
             // A tab in somebody's text is no column of ours.
             sheet.line(0, &line.replace('\t', "    "));
         }

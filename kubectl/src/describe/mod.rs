@@ -11,6 +11,7 @@ mod namespace;
 mod network;
 mod node;
 pub mod pod;
+mod policy;
 mod service;
 mod sheet;
 mod storage;
@@ -66,8 +67,9 @@ pub fn describe(subject: &Subject, now: Timestamp) -> String {
         ("batch", "CronJob") => workload::cron_job(&mut sheet, object),
         ("batch", "Job") => workload::job(&mut sheet, object),
         ("discovery.k8s.io", "EndpointSlice") => network::endpoint_slice(&mut sheet, object),
-        ("networking.k8s.io", "Ingress") => network::ingress(&mut sheet, object),
+        ("networking.k8s.io", "Ingress") => network::ingress(&mut sheet, object, related),
         ("networking.k8s.io", "IngressClass") => network::ingress_class(&mut sheet, object),
+        ("networking.k8s.io", "NetworkPolicy") => policy::describe(&mut sheet, object),
         ("policy", "PodDisruptionBudget") => limits::budget(&mut sheet, object),
         ("rbac.authorization.k8s.io", "ClusterRole" | "Role") => access::role(&mut sheet, object),
         ("rbac.authorization.k8s.io", "ClusterRoleBinding" | "RoleBinding") => access::binding(&mut sheet, object),

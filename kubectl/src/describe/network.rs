@@ -4,8 +4,10 @@ use serde_json::Value;
 
 use super::sheet::{Sheet, items, or, plain};
 
-pub fn ingress(sheet: &mut Sheet, object: &Value) {
+/// An ingress, with the services that it sends requests to and their endpoint slices.
+pub fn ingress(sheet: &mut Sheet, object: &Value, related: &[Value]) {
     let spec = &object["spec"];
+    let backend = |backend: &Value| self::backend(backend, related);
     sheet.metadata(object, false);
     sheet.map("Labels", &object["metadata"]["labels"], &[]);
     sheet.field(0, "Namespace", &plain(&object["metadata"]["namespace"]));
@@ -58,8 +60,8 @@ pub fn ingress(sheet: &mut Sheet, object: &Value) {
     );
 }
 
-/// `web:80`, or the object that takes the requests.
-fn backend(backend: &Value) -> String {
+/// `web:80 (10.0.0.2:8080)`, or the object that takes the requests.
+fn backend(backend: &Value, related: &[Value]) -> String {
     let service = &backend["service"];
     if service.is_object() {
         let port = &service["port"];
@@ -68,7 +70,22 @@ fn backend(backend: &Value) -> String {
         } else {
             plain(&port["number"])
         };
-        return format!("{}:{port}", plain(&service["name"]));
+        let name = plain(&service["name"]);
+        let is_it = |object: &&Value| object["kind"] == "Service" && object["metadata"]["name"] == name.as_str();
+        let Some(found) = related.iter().find(is_it) else {
+            return format!("{name}:{port} (<error: services {name:?} not found>)");
+        };
+        let wanted = &service["port"];
+        let serves = |port: &&Value| {
+            let by_number = !wanted["number"].is_null() && port["port"] == wanted["number"];
+            by_number || (!wanted["name"].is_null() && port["name"] == wanted["name"])
+        };
+        let port_name = items(&found["spec"]["ports"])
+            .iter()
+            .find(serves)
+            .map(|port| plain(&port["name"]));
+        let addresses = addresses(related, &name, &port_name.unwrap_or_default());
+        return format!("{name}:{port} ({addresses})");
     }
     let resource = &backend["resource"];
     format!(
@@ -77,6 +94,33 @@ fn backend(backend: &Value) -> String {
         plain(&resource["kind"]),
         plain(&resource["name"])
     )
+}
+
+/// The ready addresses behind a port of a service: three of them, and how many more there are.
+fn addresses(related: &[Value], service: &str, port_name: &str) -> String {
+    const SHOWN: usize = 3;
+    let mut found = Vec::new();
+    for slice in related {
+        if slice["metadata"]["labels"]["kubernetes.io/service-name"] != service {
+            continue;
+        }
+        let ports = items(&slice["ports"])
+            .iter()
+            .filter(|port| plain(&port["name"]) == port_name);
+        for port in ports {
+            let ready = items(&slice["endpoints"])
+                .iter()
+                .filter(|endpoint| endpoint["conditions"]["ready"] != false);
+            let addresses = ready.flat_map(|endpoint| items(&endpoint["addresses"]));
+            found.extend(addresses.map(|address| format!("{}:{}", plain(address), plain(&port["port"]))));
+        }
+    }
+    let more = found.len().saturating_sub(SHOWN);
+    found.truncate(SHOWN);
+    match more {
+        0 => none_or(found.join(",")),
+        more => format!("{} + {more} more...", found.join(",")),
+    }
 }
 
 pub fn ingress_class(sheet: &mut Sheet, object: &Value) {
@@ -168,4 +212,27 @@ pub fn endpoint_slice(sheet: &mut Sheet, object: &Value) {
 
 fn none_or(text: String) -> String {
     if text.is_empty() { "<none>".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn backends_show_who_answers() {
+        let related = [
+            json!({"kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"name": "http", "port": 80}]}}),
+            json!({"kind": "EndpointSlice", "metadata": {"labels": {"kubernetes.io/service-name": "s"}},
+                "ports": [{"name": "http", "port": 8080}],
+                "endpoints": [{"addresses": ["a"]}, {"addresses": ["b"], "conditions": {"ready": false}}, {"addresses": ["c"]},
+                    {"addresses": ["d"]}, {"addresses": ["e"]}]}),
+        ];
+        let by = |port: Value| json!({"service": {"name": "s", "port": port}});
+        let expected = "s:80 (a:8080,c:8080,d:8080 + 1 more...)";
+        assert_eq!(backend(&by(json!({"number": 80})), &related), expected);
+        assert_eq!(backend(&by(json!({"name": "none"})), &related), "s:none (<none>)");
+        let missing = json!({"service": {"name": "x", "port": {"number": 1}}});
+        assert_eq!(backend(&missing, &related), "x:1 (<error: services \"x\" not found>)");
+    }
 }

@@ -74,6 +74,14 @@ fn values_are_what_their_schema_says() {
             json!("x"),
             "v: Invalid value: \"x\": v in body must be of type ipv4: \"x\"",
         ),
+    ] {
+        assert_eq!(errors(schema.clone(), value), [sentence], "{schema}");
+    }
+}
+
+#[test]
+fn lists_and_objects_are_what_their_schema_says() {
+    for (schema, value, sentence) in [
         (
             json!({"type": "array", "items": {"type": "string"}}),
             json!(["a", 1]),

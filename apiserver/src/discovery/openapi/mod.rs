@@ -166,8 +166,9 @@ fn hash(all: &[&'static Kind], kinds: &Kinds, meant: impl Fn(&Kind) -> bool) -> 
     digest.update(super::GIT_VERSION);
     for kind in all.iter().filter(|kind| meant(kind)) {
         digest.update(format!("{kind:?}"));
+        let rules = kinds.rules(kind);
         if schema::of(kind).is_none()
-            && let Some(custom) = kinds.rules(kind).schema()
+            && let Some(custom) = rules.schema()
         {
             digest.update(custom.to_string());
         }

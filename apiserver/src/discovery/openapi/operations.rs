@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use minik_api::kinds::{Kind, Subresource};
 use minik_api::path;
+use minik_api::schema;
 use serde_json::{Value, json};
 
 use super::names;
@@ -11,6 +12,7 @@ use super::schemas::{Edition, Schemas, group_version_kind};
 
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
+/// How objects are patched; the last is for built-in kinds, and kubectl reads here whether it may send it.
 const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
     "application/json-patch+json",
@@ -212,7 +214,7 @@ impl Paths<'_, '_> {
         let mut parameters = if verb == "get" { Vec::new() } else { WRITE.to_vec() };
         let body = match verb {
             "update" => Some((schema.clone(), &[JSON, YAML][..])),
-            "patch" => Some((json!({"type": "object"}), &PATCHES[..])),
+            "patch" => Some((json!({"type": "object"}), self.patches())),
             _ => None,
         };
         if verb == "patch" {
@@ -222,6 +224,13 @@ impl Paths<'_, '_> {
         operation.id += suffix;
         (operation.answer, operation.about) = (schema, about);
         (method, self.write(operation))
+    }
+
+    fn patches(&self) -> &'static [&'static str] {
+        match schema::of(self.kind) {
+            Some(_) => &PATCHES,
+            None => &PATCHES[..3],
+        }
     }
 
     fn list_operation(&mut self, id: String) -> Operation<'static> {

@@ -82,7 +82,14 @@ impl Rules for CustomResourceDefinitions {
     }
 
     fn warnings(&self, object: &Object) -> Vec<String> {
-        schema::warnings(object)
+        let mut warnings = schema::warnings(object);
+        if object.at("spec.conversion.strategy").and_then(Value::as_str) == Some("Webhook") {
+            warnings.push(
+                "spec.conversion.strategy: conversion webhooks are not called; only the storage version is served"
+                    .into(),
+            );
+        }
+        warnings
     }
 
     fn has_generation(&self) -> bool {

@@ -112,7 +112,7 @@ enum Generator {
 impl Create {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         let Some(generator) = &self.generator else {
-            return self.from_files(global).await;
+            return self.of_files(global).await;
         };
         let mut global = global.clone();
         if matches!(generator, Generator::Rolebinding(_) | Generator::Clusterrolebinding(_)) {
@@ -142,7 +142,7 @@ impl Create {
         creating.create(global, object).await
     }
 
-    async fn from_files(&self, global: &Global) -> anyhow::Result<()> {
+    async fn of_files(&self, global: &Global) -> anyhow::Result<()> {
         if self.files.filename.is_empty() {
             bail!(
                 "must specify one of -f and -k: `minikctl create -f FILE`, or what to create: `minikctl create configmap NAME`"

@@ -35,7 +35,8 @@ impl Sources {
     /// # Errors
     /// When a source can't be read or a key can't be one; `kind` is what it is to be a key of.
     pub fn read(&self, kind: &str, name: &str) -> anyhow::Result<Values> {
-        if !self.from_env_file.is_empty() && !(self.from_file.is_empty() && self.from_literal.is_empty()) {
+        let others = self.from_file.len() + self.from_literal.len();
+        if !self.from_env_file.is_empty() && others > 0 {
             bail!("from-env-file cannot be combined with from-file or from-literal");
         }
         let mut values = Values::new();

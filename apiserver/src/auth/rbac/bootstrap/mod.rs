@@ -134,7 +134,12 @@ impl Role {
             "ServiceAccount" => json!({"kind": kind, "name": name, "namespace": "kube-system"}),
             _ => json!({"kind": kind, "name": name, "apiGroup": GROUP}),
         };
-        let subjects: Vec<Value> = self.bound_to.iter().map(subject).collect();
+        let mut subjects: Vec<Value> = self.bound_to.iter().map(subject).collect();
+        // The controllers of a node are one program with one identity, as upstream's are without
+        // --use-service-account-credentials, where it is for the administrator to grant this.
+        if self.namespace.is_empty() && self.name.starts_with("system:controller:") {
+            subjects.push(subject(&("User", "system:kube-controller-manager")));
+        }
         let kind = if self.namespace.is_empty() {
             "ClusterRole"
         } else {
