@@ -6,10 +6,12 @@
 //! Who mutates can't refuse for another's sake and who validates can't change anything. One file per plugin.
 
 mod certificates;
+mod conditions;
 mod default_class;
 mod default_tolerations;
 mod escalation;
 mod limit_ranger;
+mod matching;
 mod namespace_lifecycle;
 mod node_restriction;
 mod pod_resources;
@@ -21,6 +23,7 @@ mod service_account;
 mod signing_request;
 mod trace;
 mod warnings;
+mod webhooks;
 
 use minik_api::kinds::Kind;
 use minik_api::object::Object;
@@ -28,6 +31,7 @@ use minik_api::status::Status;
 use minik_api::trace::Traceparent;
 
 use crate::auth::{Authorizer, User};
+use crate::kinds::Rules;
 use crate::storage::{Key, Store};
 
 pub(crate) use warnings::Warnings;
@@ -65,6 +69,8 @@ pub(crate) struct Attributes<'a> {
     pub(crate) store: &'a Store,
     /// The request's place in its trace.
     pub(crate) traceparent: Traceparent,
+    /// Nothing will be stored.
+    pub(crate) dry_run: bool,
     /// What is to be told besides the answer, if anybody listens.
     pub(crate) warnings: Option<&'a Warnings>,
 }
@@ -132,16 +138,18 @@ const VALIDATING: &[&dyn Validate] = &[
     &signing_request::SigningRequest,
 ];
 
-/// Lets every plugin change the object.
-pub(crate) fn mutate(attributes: &Attributes<'_>, object: &mut Object) {
+/// Lets every plugin, and then every webhook, change the object.
+pub(crate) async fn mutate(attributes: &Attributes<'_>, rules: &dyn Rules, object: &mut Object) -> Result<(), Status> {
     for plugin in MUTATING {
         plugin.mutate(attributes, object);
     }
+    webhooks::mutate(attributes, rules, MUTATING, object).await
 }
 
-/// Asks every plugin whether the request may go on.
-pub(crate) fn validate(attributes: &Attributes<'_>, object: Option<&Object>) -> Result<(), Status> {
-    VALIDATING
-        .iter()
-        .try_for_each(|plugin| plugin.validate(attributes, object))
+/// Asks every plugin, and then everybody else who was named for it, whether the request may go on.
+pub(crate) async fn validate(attributes: &Attributes<'_>, object: Option<&Object>) -> Result<(), Status> {
+    for plugin in VALIDATING {
+        plugin.validate(attributes, object)?;
+    }
+    webhooks::validate(attributes, object).await
 }

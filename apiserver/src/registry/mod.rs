@@ -181,6 +181,7 @@ impl Registry {
             store: &self.store,
             authorizer: &self.authorizer,
             traceparent: options.traceparent,
+            dry_run: options.dry_run,
             warnings: options.warnings,
         }
     }

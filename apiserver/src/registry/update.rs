@@ -98,7 +98,7 @@ impl Registry {
             let current = self.get(target)?;
             let old = current.object();
             let new = wanted(&old)?;
-            let put = self.updated(&target, part, &options, &old, new)?;
+            let put = self.updated(&target, part, &options, &old, new).await?;
             let _charge = match &put {
                 Put::Store(new) => self.charge(&target, Some(&old), new).await?,
                 Put::Keep | Put::Remove(_) => None,
@@ -109,7 +109,7 @@ impl Registry {
         }
     }
 
-    fn updated(
+    async fn updated(
         &self,
         target: &Target<'_>,
         part: Part,
@@ -138,7 +138,7 @@ impl Registry {
             old: Some(old),
             ..self.attributes(Operation::Update, target, options)
         };
-        admission::mutate(&attributes, &mut new);
+        admission::mutate(&attributes, &*rules, &mut new).await?;
         rules.defaults(&mut new);
         let mut errors = match part {
             Part::Main => self.assign_addresses(target, &mut new),
@@ -161,7 +161,7 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::invalid(target.kind, target.name, &errors));
         }
-        admission::validate(&attributes, Some(&new))?;
+        admission::validate(&attributes, Some(&new)).await?;
         Ok(if is_done(&new) {
             Put::Remove(new)
         } else {
