@@ -16,6 +16,7 @@ mod namespace_lifecycle;
 mod node_restriction;
 mod pod_resources;
 mod pod_security;
+mod policies;
 mod priority;
 pub(crate) mod quota;
 mod runtime_class;
@@ -151,5 +152,6 @@ pub(crate) async fn validate(attributes: &Attributes<'_>, object: Option<&Object
     for plugin in VALIDATING {
         plugin.validate(attributes, object)?;
     }
+    policies::validate(attributes, object)?;
     webhooks::validate(attributes, object).await
 }

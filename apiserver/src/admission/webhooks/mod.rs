@@ -16,7 +16,8 @@ use super::{Attributes, Mutate, conditions};
 use crate::kinds::{Rules, read};
 use crate::patch;
 
-use review::{Answer, request};
+use review::Answer;
+pub(super) use review::request;
 
 const MUTATING: &str = "mutatingwebhookconfigurations.admissionregistration.k8s.io";
 const VALIDATING: &str = "validatingwebhookconfigurations.admissionregistration.k8s.io";
@@ -115,7 +116,12 @@ async fn ask(attributes: &Attributes<'_>, hook: &Value, object: Option<&Object>)
     let uid = uuid::Uuid::new_v4().to_string();
     let request = request(attributes, object, &uid);
     let ignores = hook["failurePolicy"] == "Ignore";
-    match conditions::hold(read::list(hook.get("matchConditions")), &request) {
+    let variables = [
+        ("object", &request["object"]),
+        ("oldObject", &request["oldObject"]),
+        ("request", &request),
+    ];
+    match conditions::hold(read::list(hook.get("matchConditions")), &variables) {
         Ok(true) => {}
         Ok(false) => return Ok(None),
         Err(_) if ignores => return Ok(None),

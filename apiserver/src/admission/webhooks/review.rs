@@ -20,7 +20,7 @@ pub(super) struct Answer {
 }
 
 /// What conditions and webhooks see of a request.
-pub(super) fn request(attributes: &Attributes<'_>, object: Option<&Object>, uid: &str) -> Value {
+pub(in crate::admission) fn request(attributes: &Attributes<'_>, object: Option<&Object>, uid: &str) -> Value {
     let kind = attributes.kind.stored();
     let (group, version) = (kind.group, kind.version);
     let resource = json!({"group": group, "version": version, "resource": kind.plural});
