@@ -1,9 +1,11 @@
 //! Admission: what happens to an object between its decoding and its validation, and who may still say no.
 //!
 //! ```text
-//! prepare -> mutate all -> defaults -> validate (kinds/) -> validate all -> store
+//! prepare -> plugins mutate -> webhooks mutate -> defaults -> validate (kinds/)
+//!         -> plugins validate -> policies -> webhooks validate -> quotas (registry/charge.rs) -> store
 //! ```
-//! Who mutates can't refuse for another's sake and who validates can't change anything. One file per plugin.
+//! Who mutates can't refuse for another's sake and who validates can't change anything. One file per plugin. Plugins know only
+//! what is stored; webhooks are waited for, so they are asked while nothing is held but the turn of services.
 
 mod certificates;
 mod conditions;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::containers::{Finding, Pod, finding, many, quoted, secured, setters, sorted, those};
+use super::containers::{Check, Finding, Pod, finding, many, quoted, secured, setters, sorted, those};
 use crate::kinds::read;
 
 const CAPABILITIES: [&str; 13] = [
@@ -45,7 +45,7 @@ const SELINUX: [&str; 5] = [
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// A check, and whether the restricted level has a stricter one in its place.
-pub(super) const CHECKS: [(fn(&Pod<'_>) -> Finding, bool); 12] = [
+pub(super) const CHECKS: [(Check, bool); 12] = [
     (app_armor, false),
     (capabilities, true),
     (host_namespaces, false),

@@ -15,6 +15,8 @@ pub(super) struct Pod<'a> {
 
 /// What is wrong: `privileged (container "a" must not set …)`.
 pub(super) type Finding = Option<String>;
+/// Looks for one thing that a level doesn't have.
+pub(super) type Check = fn(&Pod<'_>) -> Finding;
 
 impl<'a> Pod<'a> {
     /// Every container of any sort.

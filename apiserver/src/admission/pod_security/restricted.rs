@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::containers::{Finding, Pod, finding, many, quoted, secured, setters, sorted, those};
+use super::containers::{Check, Finding, Pod, finding, many, quoted, secured, setters, sorted, those};
 use crate::kinds::read;
 
 const VOLUMES: [&str; 9] = [
@@ -18,7 +18,7 @@ const VOLUMES: [&str; 9] = [
 ];
 
 /// In the order of upstream's names.
-pub(super) const CHECKS: [fn(&Pod<'_>) -> Finding; 6] = [
+pub(super) const CHECKS: [Check; 6] = [
     privilege_escalation,
     capabilities,
     volumes,
