@@ -5,6 +5,7 @@
 //! - [`cri`], [`images`]: gRPC between kubelet and runtime; [`notify`], [`trace`]: what goes along between all of them.
 
 pub mod cri;
+pub mod decoding;
 pub mod field;
 pub mod images;
 pub mod kinds;
