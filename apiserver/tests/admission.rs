@@ -160,6 +160,11 @@ async fn namespaces_say_how_much_pods_may_do() {
         told.contains("would violate PodSecurity \\\"restricted:latest\\\": allowPrivilegeEscalation != false"),
         "{told}"
     );
+    // Long as it is, nothing is cut off.
+    assert!(
+        told.ends_with("\\\"RuntimeDefault\\\" or \\\"Localhost\\\")\""),
+        "{told}"
+    );
 }
 
 fn warnings(answer: &support::Answer) -> Vec<String> {
