@@ -184,6 +184,7 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
     let background = [
         tokio::spawn(registry.clone().tend_namespaces(authority.clone())),
         tokio::spawn(registry.clone().tend_customs(customs)),
+        tokio::spawn(registry.clone().tend_quotas()),
         tokio::spawn(rbac::aggregate::tend(registry.clone())),
         tokio::spawn(token::legacy::tend(registry.clone(), tokens.clone(), authority)),
         tokio::spawn(write_snapshots(store.clone(), config.data_dir.clone())),

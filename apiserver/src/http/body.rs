@@ -73,9 +73,11 @@ pub(super) async fn bytes(body: Body) -> Result<Bytes, Status> {
     }
 }
 
-/// What isn't wrong with an object but will hurt.
+/// What isn't wrong with an object but will hurt, and what admission says.
 pub(super) fn advice(call: &Call, stored: &Stored) -> Vec<String> {
-    call.rules.warnings(&stored.object())
+    let mut all = call.rules.warnings(&stored.object());
+    all.extend(call.warnings.take());
+    all
 }
 
 async fn parsed(call: &Call, body: Body) -> Result<Option<Parsed>, Status> {

@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use super::accept::Accept;
 use super::field_manager;
 use super::params::Params;
+use crate::admission::Warnings;
 use crate::auth::{Asked, Authorizer, Resource, User};
 use crate::kinds::{KindRules, Kinds};
 use crate::registry::{FieldManager, Target, WriteOptions};
@@ -34,6 +35,8 @@ pub(crate) struct Call {
     pub(crate) user: Arc<User>,
     /// Its place in a trace, that of the header or a new one.
     pub(crate) traceparent: Traceparent,
+    /// What admission has to say besides the answer.
+    pub(crate) warnings: Warnings,
     /// The rest of the request, but for its body.
     pub(crate) parts: Parts,
 }
@@ -74,6 +77,7 @@ impl Call {
             accept: Accept::of_request(&parts),
             user,
             traceparent: traceparent(&parts.headers),
+            warnings: Warnings::default(),
             parts,
         })
     }
@@ -172,6 +176,7 @@ impl Call {
             manager: Some(self.field_manager()),
             dry_run: self.params.dry_run,
             traceparent: self.traceparent,
+            warnings: Some(&self.warnings),
         }
     }
 }

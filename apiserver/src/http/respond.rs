@@ -24,7 +24,7 @@ use crate::storage::Stored;
 const GZIP_FROM: usize = 128 * 1024;
 /// Nobody between client and server keeps an answer.
 const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-cache, private");
-/// A longer warning is cut, and when all are this long together the rest goes (upstream's limits).
+/// When all warnings are longer together, each is cut to so much, and when that doesn't help the rest goes (upstream's limits).
 const WARNING_MAX_CHARACTERS: usize = 256;
 const WARNINGS_MAX_CHARACTERS: usize = 4096;
 
@@ -106,13 +106,15 @@ pub(super) fn deprecated(mut response: Response, warning: Option<&str>) -> Respo
 
 /// `Warning: 299 - "…"`, one a warning (RFC 7234, section 5.5); kubectl shows them.
 fn warn(response: &mut Response, warnings: &[String]) {
+    let whole: usize = warnings.iter().map(|warning| warning.chars().count()).sum();
+    let most = if whole > WARNINGS_MAX_CHARACTERS {
+        WARNING_MAX_CHARACTERS
+    } else {
+        usize::MAX
+    };
     let mut total = 0;
     for warning in warnings {
-        let text: String = warning
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(WARNING_MAX_CHARACTERS)
-            .collect();
+        let text: String = warning.chars().filter(|c| !c.is_control()).take(most).collect();
         total += text.chars().count();
         if total > WARNINGS_MAX_CHARACTERS {
             return;

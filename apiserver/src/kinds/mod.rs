@@ -42,7 +42,7 @@ mod pod_disruption_budget;
 mod pod_template;
 pub(crate) mod priority_class;
 mod rbac;
-mod read;
+pub(crate) mod read;
 mod replica_set;
 mod resource_quota;
 mod runtime_class;

@@ -56,7 +56,8 @@ impl Registry {
                 namespace,
                 name: &name,
             };
-            let object = self.admit_new(&target, object, &options)?;
+            let object = self.admit_new(&target, object, &options).await?;
+            let _charge = self.charge(&target, None, &object).await?;
             match self.store_new(&target, object, options.dry_run).await {
                 Err(WriteError::Conflict) if prefix.is_none() || attempt == ATTEMPTS => break,
                 Err(WriteError::Conflict) => {}
@@ -66,12 +67,17 @@ impl Registry {
         Err(Status::already_exists(kind, object.name()))
     }
 
-    fn admit_new(&self, target: &Target<'_>, mut object: Object, options: &WriteOptions<'_>) -> Result<Object, Status> {
+    async fn admit_new(
+        &self,
+        target: &Target<'_>,
+        mut object: Object,
+        options: &WriteOptions<'_>,
+    ) -> Result<Object, Status> {
         let rules = self.kinds.rules(target.kind);
         rules.defaults(&mut object);
         fields::created(target.kind, &*rules, options, &mut object);
         let attributes = self.attributes(Operation::Create, target, options);
-        admission::mutate(&attributes, &mut object);
+        admission::mutate(&attributes, &*rules, &mut object).await?;
         rules.defaults(&mut object);
         let mut errors = self.assign_addresses(target, &mut object);
         errors.extend(validate_metadata(target.kind, rules.name_rule(), &object.metadata));
@@ -79,7 +85,7 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::invalid(target.kind, target.name, &errors));
         }
-        admission::validate(&attributes, Some(&object))?;
+        admission::validate(&attributes, Some(&object)).await?;
         Ok(object)
     }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::update::is_done;
 use super::{Put, Registry, Selection, Target, WriteOptions, namespaces, now};
-use crate::admission::{self, Operation};
+use crate::admission::{self, Attributes, Operation};
 use crate::kinds::Rules;
 use crate::storage::Stored;
 
@@ -98,8 +98,12 @@ impl Registry {
         options: WriteOptions<'_>,
     ) -> Result<Deleted, Status> {
         asked.check()?;
-        let attributes = self.attributes(Operation::Delete, &target, &options);
-        admission::validate(&attributes, None)?;
+        let old = self.get(target).ok().map(|stored| stored.object());
+        let attributes = Attributes {
+            old: old.as_ref(),
+            ..self.attributes(Operation::Delete, &target, &options)
+        };
+        admission::validate(&attributes, None).await?;
         let mut gone = false;
         let rules = self.kinds.rules(target.kind);
         let object = self

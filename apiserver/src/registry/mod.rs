@@ -5,6 +5,7 @@
 
 mod addresses;
 mod apply;
+mod charge;
 mod create;
 mod delete;
 mod fields;
@@ -22,9 +23,9 @@ use minik_api::kinds::{self, Kind};
 use minik_api::object::Object;
 use minik_api::status::Status;
 use minik_api::trace::Traceparent;
-use tokio::sync::MutexGuard;
+use tokio::sync::{Mutex, MutexGuard};
 
-use crate::admission::{Attributes, Operation};
+use crate::admission::{Attributes, Operation, Warnings};
 use crate::auth::{Authorizer, User};
 use crate::kinds::{Kinds, rules};
 use crate::storage::{Key, Store, Stored, WriteError, chain};
@@ -44,6 +45,8 @@ pub(crate) struct Registry {
     kinds: Arc<Kinds>,
     addresses: Arc<Addresses>,
     authorizer: Arc<Authorizer>,
+    /// Held by who writes what counts in a quota.
+    charging: Arc<Mutex<()>>,
 }
 
 /// What the order of a write has to know of the request.
@@ -57,6 +60,8 @@ pub(crate) struct WriteOptions<'a> {
     pub(crate) dry_run: bool,
     /// The request's place in its trace.
     pub(crate) traceparent: Traceparent,
+    /// Where admission puts what is to be told besides the answer.
+    pub(crate) warnings: Option<&'a Warnings>,
 }
 
 /// Which program writes, as `managedFields` will say.
@@ -79,6 +84,7 @@ impl WriteOptions<'static> {
             }),
             dry_run: false,
             traceparent: Traceparent::new(),
+            warnings: None,
         }
     }
 }
@@ -115,6 +121,7 @@ impl Registry {
             authorizer: Arc::new(Authorizer::new(store.clone())),
             addresses: Arc::new(Addresses::new(services)),
             kinds: Arc::default(),
+            charging: Arc::default(),
             store,
         }
     }
@@ -174,6 +181,8 @@ impl Registry {
             store: &self.store,
             authorizer: &self.authorizer,
             traceparent: options.traceparent,
+            dry_run: options.dry_run,
+            warnings: options.warnings,
         }
     }
 }

@@ -55,22 +55,33 @@ impl Registry {
     ) -> Result<Arc<Stored>, Status> {
         loop {
             let current = self.get(target)?;
-            let change = match change(&current.object())? {
-                Put::Keep => return Ok(current),
-                Put::Store(object) | Put::Remove(object) if dry_run => {
-                    return Ok(Arc::new(Stored::unsaved(target.key(), &object)));
-                }
-                Put::Store(object) => Change::Put(Box::new(object)),
-                Put::Remove(object) => Change::Remove(Box::new(object)),
-            };
-            match self
-                .store
-                .write(target.key(), Expect::At(current.revision), change)
-                .await
-            {
-                Err(WriteError::Conflict) => {}
-                outcome => return outcome.map_err(|error| status_of(&error)),
+            let put = change(&current.object())?;
+            if let Some(stored) = self.put(target, dry_run, current, put).await? {
+                return Ok(stored);
             }
+        }
+    }
+
+    /// Stores what was made of `current`; `None` when somebody else was quicker.
+    async fn put(
+        &self,
+        target: Target<'_>,
+        dry_run: bool,
+        current: Arc<Stored>,
+        put: Put,
+    ) -> Result<Option<Arc<Stored>>, Status> {
+        let change = match put {
+            Put::Keep => return Ok(Some(current)),
+            Put::Store(object) | Put::Remove(object) if dry_run => {
+                return Ok(Some(Arc::new(Stored::unsaved(target.key(), &object))));
+            }
+            Put::Store(object) => Change::Put(Box::new(object)),
+            Put::Remove(object) => Change::Remove(Box::new(object)),
+        };
+        let expect = Expect::At(current.revision);
+        match self.store.write(target.key(), expect, change).await {
+            Err(WriteError::Conflict) => Ok(None),
+            outcome => outcome.map(Some).map_err(|error| status_of(&error)),
         }
     }
 
@@ -83,14 +94,22 @@ impl Registry {
         mut wanted: impl FnMut(&Object) -> Result<Object, Status>,
     ) -> Result<Arc<Stored>, Status> {
         let _turn = self.turn(target.kind).await;
-        let change = |old: &Object| {
-            let new = wanted(old)?;
-            self.updated(&target, part, &options, old, new)
-        };
-        self.guaranteed_update(target, options.dry_run, change).await
+        loop {
+            let current = self.get(target)?;
+            let old = current.object();
+            let new = wanted(&old)?;
+            let put = self.updated(&target, part, &options, &old, new).await?;
+            let _charge = match &put {
+                Put::Store(new) => self.charge(&target, Some(&old), new).await?,
+                Put::Keep | Put::Remove(_) => None,
+            };
+            if let Some(stored) = self.put(target, options.dry_run, current, put).await? {
+                return Ok(stored);
+            }
+        }
     }
 
-    fn updated(
+    async fn updated(
         &self,
         target: &Target<'_>,
         part: Part,
@@ -119,7 +138,7 @@ impl Registry {
             old: Some(old),
             ..self.attributes(Operation::Update, target, options)
         };
-        admission::mutate(&attributes, &mut new);
+        admission::mutate(&attributes, &*rules, &mut new).await?;
         rules.defaults(&mut new);
         let mut errors = match part {
             Part::Main => self.assign_addresses(target, &mut new),
@@ -142,7 +161,7 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::invalid(target.kind, target.name, &errors));
         }
-        admission::validate(&attributes, Some(&new))?;
+        admission::validate(&attributes, Some(&new)).await?;
         Ok(if is_done(&new) {
             Put::Remove(new)
         } else {
