@@ -194,6 +194,7 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
             tokens,
             file: file.unwrap_or_default(),
         },
+        fairness: http::Fairness::default(),
         kubelet,
         stop: stop.clone(),
     });
