@@ -7,6 +7,7 @@ mod addresses;
 mod apply;
 mod create;
 mod delete;
+mod events;
 mod fields;
 mod initial;
 mod list;
