@@ -36,6 +36,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         service_account_signing_key_file: None,
         api_audiences: Vec::new(),
         root_ca_file: None,
+        event_ttl: jiff::SignedDuration::from_hours(1),
     };
     Ok(minik_apiserver::run(config).await?)
 }

@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use minik_api::notify;
 use minik_api::status::Status;
 use tokio::signal::unix::{SignalKind, signal};
@@ -97,6 +98,9 @@ pub struct Config {
     /// By whom pods know this server, PEM; the client CA unless given
     #[arg(long)]
     pub root_ca_file: Option<PathBuf>,
+    /// How long events are kept after they were last written
+    #[arg(long, default_value = "1h")]
+    pub event_ttl: SignedDuration,
 }
 
 /// Why the API server doesn't serve.
@@ -185,6 +189,7 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
         tokio::spawn(registry.clone().tend_namespaces(authority.clone())),
         tokio::spawn(registry.clone().tend_customs(customs)),
         tokio::spawn(registry.clone().tend_quotas()),
+        tokio::spawn(registry.clone().expire_events(config.event_ttl)),
         tokio::spawn(rbac::aggregate::tend(registry.clone())),
         tokio::spawn(token::legacy::tend(registry.clone(), tokens.clone(), authority)),
         tokio::spawn(write_snapshots(store.clone(), config.data_dir.clone())),
@@ -195,6 +200,7 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
             tokens,
             file: file.unwrap_or_default(),
         },
+        fairness: http::Fairness::default(),
         kubelet,
         stop: stop.clone(),
     });

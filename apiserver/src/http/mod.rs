@@ -3,6 +3,7 @@
 //! ```text
 //! server.rs   TCP, TLS, HTTP/1.1 and HTTP/2          who is there (client certificate)
 //!   mod.rs    fixed paths, or a path of the table of kinds
+//!   fairness.rs  is there a seat for them?
 //!   call.rs   verb, kind, namespace, name, options   may they?
 //!   get.rs list.rs watch.rs create.rs update.rs patch.rs delete.rs     one file a verb, generic over kinds
 //!   body.rs   what comes in    accept.rs, shape.rs, respond.rs  what goes out and as what
@@ -14,9 +15,11 @@ mod accept;
 mod apply;
 mod body;
 mod call;
+mod connections;
 mod create;
 mod delete;
 mod etag;
+mod fairness;
 mod field_manager;
 mod get;
 mod health;
@@ -50,12 +53,14 @@ use crate::auth::{Asked, Authenticator, User, authenticate::impersonated, oidc, 
 use crate::discovery;
 use crate::registry::Registry;
 use crate::subresources::{self, kubelet::KubeletClient};
+use fairness::{Lane, Seat, seated};
 
 pub(crate) use accept::{Accept, Form};
 pub(crate) use apply::{apply, document};
 pub(crate) use body::{object, value};
 pub(crate) use call::Call;
 pub(crate) use etag::{is_known, not_modified, tagged, unless_known};
+pub(crate) use fairness::Fairness;
 pub(crate) use get::handle as get_object;
 pub(crate) use patch::{Patch, handle as patch_object, is_apply};
 pub(crate) use respond::{failure, json, json_bytes, object as respond_object};
@@ -69,6 +74,8 @@ pub(crate) struct Api {
     pub(crate) registry: Registry,
     /// Who vouches for users.
     pub(crate) authenticator: Authenticator,
+    /// Who may have how much at once.
+    pub(crate) fairness: Fairness,
     /// The way to nodes.
     pub(crate) kubelet: KubeletClient,
     /// Cancelled when the server stops: watches end then.
@@ -113,8 +120,11 @@ fn user(api: &Api, headers: &HeaderMap, certificate: Option<&Arc<User>>) -> Resu
 
 /// Paths that are no resources are allowed one by one.
 async fn allowed(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    match path_allowed(&api, request.method(), request.uri().path(), request.extensions().get()) {
-        Ok(()) => next.run(request).await,
+    let user = request.extensions().get();
+    let admitted =
+        path_allowed(&api, request.method(), request.uri().path(), user).and_then(|()| seat(&api, user, Lane::Short));
+    match admitted {
+        Ok(seat) => seated(next.run(request).await, seat),
         Err(status) => failure(&status),
     }
 }
@@ -124,6 +134,10 @@ fn path_allowed(api: &Api, method: &Method, path: &str, user: Option<&Arc<User>>
     let verb = method.as_str().to_ascii_lowercase();
     let asked = Asked::Path { verb: &verb, path };
     api.registry.authorizer().authorize(user, &asked)
+}
+
+fn seat(api: &Api, user: Option<&Arc<User>>, lane: Lane) -> Result<Seat, Status> {
+    api.fairness.seat(user.ok_or_else(Status::unauthorized)?, lane)
 }
 
 /// A bug in one handler answers one request with 500.
@@ -151,8 +165,19 @@ async fn resource(State(api): State<Arc<Api>>, request: Request) -> Response {
     let outcome = match Call::new(parts, api.registry.kinds()) {
         Ok(call) => {
             let (span, rules) = (call.span(), call.rules.clone());
-            let outcome = dispatch(&api, call, body).instrument(span).await;
-            outcome.map(|response| respond::deprecated(response, rules.deprecation()))
+            let lane = Lane::of(
+                &call.method,
+                call.verb() == "watch",
+                call.path.subresource.as_deref(),
+                &body,
+            );
+            match seat(&api, user.as_ref(), lane) {
+                Ok(seat) => {
+                    let outcome = dispatch(&api, call, body).instrument(span).await;
+                    outcome.map(|response| seated(respond::deprecated(response, rules.deprecation()), seat))
+                }
+                Err(status) => Err(status),
+            }
         }
         // Who may not look there isn't told that nothing is there.
         Err(status) if status.code == 404 => path_allowed(&api, &method, &path, user.as_ref()).and(Err(status)),

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::connections::Places;
 use crate::auth::{User, user_of};
 
 /// For the TLS handshake, and for the head of a request: who is slower is cut off.
@@ -31,6 +32,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(5);
 /// A connection over which nothing comes back is dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Requests at once on one connection of HTTP/2, as upstream.
+const STREAMS_MAX: u32 = 1000;
+/// All headers of a request, in bytes; long selectors are part of the path, which counts as one.
+const HEADERS_MAX: u32 = 64 * 1024;
+/// Streams that their client has reset before they were looked at: with more the connection ends.
+const RESETS_MAX: usize = 100;
+/// Streams that were reset for their client's errors: with more the connection ends.
+const LOCAL_RESETS_MAX: usize = 1024;
 
 /// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
@@ -86,10 +96,11 @@ impl Server {
     /// Serves until `stop`, then lets running requests end.
     pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
         let connections = TaskTracker::new();
+        let places = Places::default();
         let accepting = self.listeners.into_iter().map(|listener| {
             let (tls, router, stop, connections) =
                 (self.tls.clone(), router.clone(), stop.clone(), connections.clone());
-            accept(listener, tls, router, stop, connections)
+            accept(listener, tls, places.clone(), router, stop, connections)
         });
         futures::future::join_all(accepting).await;
         connections.close();
@@ -102,6 +113,7 @@ impl Server {
 async fn accept(
     listener: TcpListener,
     tls: TlsAcceptor,
+    places: Places,
     router: Router,
     stop: CancellationToken,
     connections: TaskTracker,
@@ -113,7 +125,13 @@ async fn accept(
         };
         match accepted {
             Ok((stream, _)) => {
-                connections.spawn(connection(stream, tls.clone(), router.clone(), stop.clone()));
+                connections.spawn(connection(
+                    stream,
+                    tls.clone(),
+                    places.clone(),
+                    router.clone(),
+                    stop.clone(),
+                ));
             }
             Err(error) => {
                 // Out of descriptors, mostly: others have to close theirs first, and accept would fail again at once.
@@ -125,16 +143,25 @@ async fn accept(
 }
 
 /// One connection, from handshake to end. What goes wrong on it concerns its client alone.
-async fn connection(stream: TcpStream, tls: TlsAcceptor, router: Router, stop: CancellationToken) {
+async fn connection(stream: TcpStream, tls: TlsAcceptor, places: Places, router: Router, stop: CancellationToken) {
     // Small answers go out at once.
     let _ = stream.set_nodelay(true);
-    let stream = match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
+    let waiting = places.wait();
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(PATIENCE, tls.accept(stream)) => shaken,
+        () = waiting.is_pushed_out() => return tracing::debug!("too many connections shake hands; the oldest goes"),
+    };
+    let stream = match shaken {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => return tracing::debug!("TLS handshake took too long"),
     };
+    drop(waiting);
     let certificates = stream.get_ref().1.peer_certificates();
     let user: Option<Arc<User>> = certificates.and_then(|chain| user_of(chain.first()?)).map(Arc::new);
+    let Some(_place) = places.take(user.as_deref()) else {
+        return tracing::debug!("too many connections of this user");
+    };
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(Body::new);
         if let Some(user) = &user {
@@ -165,8 +192,12 @@ fn builder() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(PATIENCE);
-    // As upstream: who wants more opens another connection.
-    http2.max_concurrent_streams(100);
+    // Controllers have all their watches on one connection.
+    http2.max_concurrent_streams(STREAMS_MAX);
+    http2.max_header_list_size(HEADERS_MAX);
+    // Streams that are opened and reset at once cost nothing but the connection they come on (CVE-2023-44487).
+    http2.max_pending_accept_reset_streams(RESETS_MAX);
+    http2.max_local_error_reset_streams(LOCAL_RESETS_MAX);
     builder
 }
 

@@ -77,8 +77,8 @@ impl DeleteOptions {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Preconditions {
-    uid: Option<String>,
-    resource_version: Option<String>,
+    pub(super) uid: Option<String>,
+    pub(super) resource_version: Option<String>,
 }
 
 /// What came of a deletion.

@@ -8,6 +8,7 @@ mod apply;
 mod charge;
 mod create;
 mod delete;
+mod events;
 mod fields;
 mod initial;
 mod list;

@@ -18,6 +18,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use jiff::SignedDuration;
 use minik_apiserver::{Config, run_until};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
@@ -28,12 +29,14 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// A running server.
 pub struct Server {
     pub directory: TempDir,
     pub port: u16,
+    pub event_ttl: SignedDuration,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -67,6 +70,7 @@ impl Server {
         let mut server = Self {
             directory,
             port,
+            event_ttl: SignedDuration::from_hours(1),
             running: None,
         };
         server.restart().await;
@@ -93,6 +97,7 @@ impl Server {
             service_account_signing_key_file: None,
             api_audiences: Vec::new(),
             root_ca_file: None,
+            event_ttl: self.event_ttl,
         };
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();
@@ -118,6 +123,14 @@ impl Server {
 
     /// A client with a certificate of this name, or with none.
     pub async fn client(&self, name: Option<&str>) -> Client {
+        let stream = self.stream(name).await;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection.with_upgrades());
+        Client { sender }
+    }
+
+    /// A connection with a certificate of this name, or with none, on which nothing is said yet.
+    pub async fn stream(&self, name: Option<&str>) -> TlsStream<TcpStream> {
         let roots = roots(self.directory.path());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
@@ -133,13 +146,10 @@ impl Server {
         };
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
-        let stream = TlsConnector::from(Arc::new(config))
+        TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await
-            .unwrap();
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection.with_upgrades());
-        Client { sender }
+            .unwrap()
     }
 
     pub async fn admin(&self) -> Client {
