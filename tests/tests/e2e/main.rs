@@ -2,6 +2,7 @@
 
 mod accounts;
 mod bad_input;
+mod clients;
 mod daily;
 mod demo;
 mod garbage;
