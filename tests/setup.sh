@@ -10,6 +10,9 @@ needed=(
   kubectl:kubernetes-client       # the real kubectl, where none is here
   ip:iproute2                     # network namespaces and a look from outside
   mmdebstrap:mmdebstrap           # the demo's stand-ins for nginx and python
+  node:nodejs                     # the JavaScript client of the common scenario
+  npm:npm                         # installs it
+  python3:python3                 # drives kubectl through it
   modprobe:kmod                   # which kernel modules the machine with another kernel loads
   qemu-system-x86_64:qemu-system-x86 # that machine
   skopeo:skopeo                   # pushes images into the registry

@@ -5,15 +5,6 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$1
 
-missing=()
-command -v python3 >/dev/null || missing+=(python3) # drives kubectl
-command -v node >/dev/null || missing+=(nodejs)
-command -v npm >/dev/null || missing+=(npm)
-if [ ${#missing[@]} -gt 0 ]; then
-  echo "tests/clients/setup.sh: the clients' test needs ${missing[*]}; run: sudo apt-get install ${missing[*]}" >&2
-  exit 1
-fi
-
 # It is marked with what it was made of once it is whole.
 javascript=$folder/javascript
 if ! cmp -s "$here/javascript/package-lock.json" "$javascript/installed"; then

@@ -33,6 +33,7 @@ fn clients_of_others_see_the_same() {
 
 /// The folder that the clients are installed in.
 fn installed() -> PathBuf {
+    executable::set_up();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
     let script = scenario("setup.sh");
     let status = Command::new("bash")

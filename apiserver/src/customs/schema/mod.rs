@@ -150,8 +150,8 @@ pub(crate) struct Checks {
 #[derive(Clone, Debug)]
 pub(crate) struct Bound {
     pub(crate) value: f64,
-    /// As it was written, for messages.
-    pub(crate) shown: Value,
+    /// For messages: `9`, however it was written (clients with typed bounds send `9.0`).
+    pub(crate) shown: String,
     pub(crate) exclusive: bool,
 }
 

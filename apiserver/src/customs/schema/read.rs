@@ -96,10 +96,10 @@ fn checks(map: &Map<String, Value>) -> Checks {
 }
 
 fn bound(map: &Map<String, Value>, name: &str, exclusive: &str) -> Option<Bound> {
-    let shown = map.get(name)?.clone();
+    let written = map.get(name)?;
     Some(Bound {
-        value: shown.as_f64()?,
-        shown,
+        value: written.as_f64()?,
+        shown: written.to_string().trim_end_matches(".0").to_owned(),
         exclusive: map.get(exclusive).and_then(Value::as_bool).unwrap_or(false),
     })
 }
