@@ -45,10 +45,12 @@ fn pods_outlive_every_program_of_the_node() {
     {
         let pid = program(&world, name);
         kill(pid);
-        // Each has to come back for a new pod to run.
+        // Each has to come back for a new pod to run, but for the controllers: a namespace goes through them.
         let fresh = format!("after-{number}");
         until_applied(&world, &pod(&fresh, SERVE, json!({})));
         world.wait(&format!("pod/{fresh}"), "condition=Ready");
+        let _ = world.minikctl(["create", "namespace", &fresh]).ok();
+        let _ = world.minikctl(["delete", "namespace", &fresh]).ok();
         assert_ne!(program(&world, name), pid, "{name} was started anew");
         assert_eq!(
             started(&world, "steady"),
