@@ -71,7 +71,7 @@ fn a_request_that_is_approved_becomes_a_certificate_that_logs_in() {
                 "expirationSeconds": 3600, "usages": ["client auth"]}})
         .to_string(),
     );
-    world.kubectl(kubectl, ["certificate", "approve", "jane"]).ok();
+    let _ = world.kubectl(kubectl, ["certificate", "approve", "jane"]).ok();
     world.wait("csr/jane", "jsonpath={.status.certificate}");
     let certificate = BASE64_STANDARD.decode(world.value("csr/jane", "{.status.certificate}"));
     let files = [world.folder().join("jane.crt"), world.folder().join("jane.key")];
@@ -82,7 +82,11 @@ fn a_request_that_is_approved_becomes_a_certificate_that_logs_in() {
         format!("--client-certificate={certificate}"),
         format!("--client-key={key}"),
     ];
-    let who = world.kubectl(kubectl, ["auth", "whoami", &flags[0], &flags[1]]).ok();
+    let [certificate, key] = flags.each_ref().map(String::as_str);
+    let _ = world
+        .kubectl(kubectl, ["config", "set-credentials", "jane", certificate, key])
+        .ok();
+    let who = world.kubectl(kubectl, ["auth", "whoami", "--user=jane"]).ok();
     assert!(
         who.contains("jane") && who.contains("[developers system:authenticated]"),
         "{who}"
