@@ -145,7 +145,8 @@ fn an_exec_joins_the_container() {
         .unwrap();
     let cgroups = std::fs::read_to_string(format!("/proc/{}/cgroup", exec.pid)).unwrap();
     assert!(cgroups.lines().all(|line| line.ends_with("/c1")), "{cgroups}");
-    pod.wait(pod.shim.kill_exec("c1", &exec.id, libc::SIGKILL)).unwrap();
+    pod.wait(pod.shim.kill_exec("c1", &exec.id, libc::SIGKILL, false))
+        .unwrap();
     assert_eq!(pod.wait(exec.exit()).unwrap().signal, Some(9));
 
     let error = pod
