@@ -49,10 +49,15 @@ pub(super) fn status(daemon: &Daemon, request: &cri::StatusRequest) -> cri::Stat
     cri::StatusResponse {
         status: Some(cri::RuntimeStatus { conditions }),
         info: describe::info(request.verbose, info),
-        runtime_handlers: vec![cri::RuntimeHandler {
-            name: String::new(),
-            features: Some(features),
-        }],
+        runtime_handlers: daemon
+            .handlers
+            .names()
+            .into_iter()
+            .map(|name| cri::RuntimeHandler {
+                name: name.to_owned(),
+                features: Some(features),
+            })
+            .collect(),
         features: Some(cri::RuntimeFeatures {
             supplemental_groups_policy: true,
             ..Default::default()

@@ -33,6 +33,10 @@ pub use resources::linux_resources;
 pub use seccomp::default_profile;
 pub use users::{Users, resolve as resolve_user};
 
+/// The runtime specification that has all that is used here. A runtime may refuse one that it is too old for: crun 1.8
+/// takes 1.0 alone.
+const VERSION: &str = "1.0.2";
+
 /// Directories of a container's root filesystem: read-only layers and a writable one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rootfs {
@@ -169,7 +173,7 @@ pub fn spec(inputs: &SpecInputs<'_>) -> Result<Spec, SpecError> {
         .readonly(context.readonly_rootfs)
         .build();
     let builder = SpecBuilder::default()
-        .version("1.2.0".to_owned())
+        .version(VERSION.to_owned())
         .root(root.expect("all fields have defaults"))
         .process(process)
         .mounts(mounts::mounts(inputs)?)
@@ -244,7 +248,9 @@ fn linux(inputs: &SpecInputs<'_>) -> Result<Linux, SpecError> {
     let (masked, readonly) = paths(&context);
     linux.set_masked_paths(masked).set_readonly_paths(readonly);
     linux.set_seccomp(seccomp::profile(inputs)?);
-    linux.set_sysctl(None).set_rootfs_propagation(None);
+    linux
+        .set_sysctl(None)
+        .set_rootfs_propagation(rootfs_propagation(inputs));
     Ok(linux)
 }
 
@@ -283,6 +289,26 @@ fn namespaces(inputs: &SpecInputs<'_>) -> Result<Vec<LinuxNamespace>, SpecError>
         builder.build().expect("all fields have defaults")
     };
     Ok(all.into_iter().map(build).collect())
+}
+
+/// A mount can only be shared with the host, or be its slave, if the root it is made in is no less (mount_namespaces(7)).
+fn rootfs_propagation(inputs: &SpecInputs<'_>) -> Option<String> {
+    use cri::MountPropagation::{PropagationBidirectional, PropagationHostToContainer};
+    let asked = |wanted| {
+        inputs
+            .container
+            .mounts
+            .iter()
+            .any(|mount| mount.propagation() == wanted)
+    };
+    let propagation = if asked(PropagationBidirectional) {
+        "rshared"
+    } else if asked(PropagationHostToContainer) {
+        "rslave"
+    } else {
+        return None;
+    };
+    Some(propagation.to_owned())
 }
 
 /// Hidden and read-only paths: the kubelet's, else what every runtime hides (moby's and containerd's defaults).
