@@ -17,7 +17,9 @@
 
 mod child;
 pub mod diagnose;
+mod door;
 pub mod executable;
+pub mod hooks;
 pub mod parent;
 pub mod plan;
 pub mod report;
@@ -25,6 +27,6 @@ pub mod rootfs_file;
 pub mod rootfs_mount;
 mod steps;
 
-pub use parent::{Launch, Stdio, exec, start};
+pub use parent::{Launch, Manner, Stdio, exec, exec_as, start, start_as};
 pub use plan::{Plan, PlanError, ProcessPlan};
 pub use report::{Failure, Message};

@@ -30,7 +30,7 @@ pub enum MountError {
 pub fn mount(spec: &Spec, bundle: &Path) -> Result<(), MountError> {
     let plan = rootfs(spec, bundle)?;
     if plan.overlay.is_some() {
-        let mounted = mounts::root(&plan).map(drop);
+        let mounted = mounts::root(&plan, false).map(drop);
         nix::unistd::chdir("/").step("enter", "/")?;
         mounted?;
     }

@@ -14,6 +14,7 @@ mod mounts;
 mod process;
 mod resources;
 mod seccomp;
+mod state;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 pub use resources::linux_resources;
 pub use seccomp::default_profile;
+pub use state::{OCI_VERSION, State, Status};
 pub use users::{Users, resolve as resolve_user};
 
 /// The runtime specification that has all that is used here. A runtime may refuse one that it is too old for: crun 1.8

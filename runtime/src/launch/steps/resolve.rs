@@ -41,6 +41,13 @@ pub(crate) fn open_with(root: BorrowedFd<'_>, path: &Path, flags: OFlag) -> Resu
     }
 }
 
+/// Whether a symbolic link stands anywhere in `path`.
+pub(crate) fn has_link(root: BorrowedFd<'_>, path: &Path) -> bool {
+    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS;
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve);
+    openat2(root, path, how).map(drop) == Err(Errno::ELOOP)
+}
+
 /// Opens what stands at `path`, making it and its parents when they aren't there.
 pub(crate) fn open_or_make(root: BorrowedFd<'_>, path: &Path, missing: Missing) -> Result<OwnedFd, Errno> {
     match open(root, path) {
