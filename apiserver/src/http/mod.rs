@@ -26,6 +26,7 @@ mod health;
 mod list;
 mod params;
 mod patch;
+mod pieces;
 mod pretty;
 mod respond;
 mod server;
