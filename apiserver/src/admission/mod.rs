@@ -7,10 +7,12 @@
 //! Who mutates can't refuse for another's sake and who validates can't change anything. One file per plugin. Plugins know only
 //! what is stored; webhooks are waited for, so they are asked while nothing is held but the turn of services.
 
+mod asker;
 mod conditions;
 mod default_class;
 mod default_tolerations;
 mod escalation;
+mod expressions;
 mod limit_ranger;
 mod matching;
 mod namespace_lifecycle;
@@ -36,6 +38,7 @@ use crate::auth::{Authorizer, User};
 use crate::kinds::Rules;
 use crate::storage::{Key, Store};
 
+pub(crate) use expressions::Expressions;
 pub(crate) use warnings::Warnings;
 
 /// What is being done.
@@ -69,6 +72,8 @@ pub(crate) struct Attributes<'a> {
     pub(crate) authorizer: &'a Authorizer,
     /// What else is stored.
     pub(crate) store: &'a Store,
+    /// What is kept ready of it.
+    pub(crate) expressions: &'a Expressions,
     /// The request's place in its trace.
     pub(crate) traceparent: Traceparent,
     /// Nothing will be stored.

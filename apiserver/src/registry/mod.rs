@@ -26,7 +26,7 @@ use minik_api::status::Status;
 use minik_api::trace::Traceparent;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::admission::{Attributes, Operation, Warnings};
+use crate::admission::{Attributes, Expressions, Operation, Warnings};
 use crate::auth::{Authorizer, User};
 use crate::kinds::{Kinds, rules};
 use crate::storage::{Key, Store, Stored, WriteError, chain};
@@ -46,6 +46,7 @@ pub(crate) struct Registry {
     kinds: Arc<Kinds>,
     addresses: Arc<Addresses>,
     authorizer: Arc<Authorizer>,
+    expressions: Arc<Expressions>,
     /// Held by who writes what counts in a quota.
     charging: Arc<Mutex<()>>,
 }
@@ -122,6 +123,7 @@ impl Registry {
             authorizer: Arc::new(Authorizer::new(store.clone())),
             addresses: Arc::new(Addresses::new(services)),
             kinds: Arc::default(),
+            expressions: Arc::default(),
             charging: Arc::default(),
             store,
         }
@@ -180,6 +182,7 @@ impl Registry {
             old: None,
             user: options.user,
             store: &self.store,
+            expressions: &self.expressions,
             authorizer: &self.authorizer,
             traceparent: options.traceparent,
             dry_run: options.dry_run,

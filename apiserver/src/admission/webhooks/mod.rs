@@ -11,8 +11,11 @@ use minik_api::object::Object;
 use minik_api::status::Status;
 use serde_json::Value;
 
+use super::asker::Asker;
+use super::conditions::{self, Given};
 use super::matching::{is_free, matches as is_meant};
-use super::{Attributes, Mutate, conditions};
+use super::{Attributes, Mutate};
+use crate::cel;
 use crate::kinds::{Rules, read};
 use crate::patch;
 
@@ -23,11 +26,11 @@ const MUTATING: &str = "mutatingwebhookconfigurations.admissionregistration.k8s.
 const VALIDATING: &str = "validatingwebhookconfigurations.admissionregistration.k8s.io";
 
 /// The webhooks that are to be asked about a request.
-fn hooks(attributes: &Attributes<'_>, resource: &str) -> Vec<Value> {
+fn hooks(attributes: &Attributes<'_>, resource: &'static str) -> Vec<Value> {
     if !is_free(attributes) {
         return Vec::new();
     }
-    let configurations = attributes.objects(resource, "");
+    let configurations = attributes.expressions.objects(attributes.store, resource);
     let hooks = configurations
         .iter()
         .flat_map(|one| read::list(one.body.get("webhooks")));
@@ -116,12 +119,14 @@ async fn ask(attributes: &Attributes<'_>, hook: &Value, object: Option<&Object>)
     let uid = uuid::Uuid::new_v4().to_string();
     let request = request(attributes, object, &uid);
     let ignores = hook["failurePolicy"] == "Ignore";
-    let variables = [
-        ("object", &request["object"]),
-        ("oldObject", &request["oldObject"]),
-        ("request", &request),
+    let asker = Asker::new(attributes);
+    let given: Given<'_> = vec![
+        ("object", cel::Value::of(&request["object"], None)),
+        ("oldObject", cel::Value::of(&request["oldObject"], None)),
+        ("request", cel::Value::of(&request, None)),
+        ("authorizer", cel::Value::authorizer(&asker, &asker.own)),
     ];
-    match conditions::hold(read::list(hook.get("matchConditions")), &variables) {
+    match conditions::hold(attributes.expressions, read::list(hook.get("matchConditions")), &given) {
         Ok(true) => {}
         Ok(false) => return Ok(None),
         Err(_) if ignores => return Ok(None),
