@@ -5,7 +5,7 @@
 //!         -> plugins validate -> policies -> webhooks validate -> quotas (registry/charge.rs) -> store
 //! ```
 //! Who mutates can't refuse for another's sake and who validates can't change anything. One file per plugin. Plugins know only
-//! what is stored; webhooks are waited for, so they are asked while nothing is held but the turn of services.
+//! what is stored; webhooks are waited for, so they are asked while nothing is held.
 
 mod asker;
 mod conditions;
@@ -50,6 +50,8 @@ pub(crate) enum Operation {
     Update,
     /// An object is to go.
     Delete,
+    /// Somebody connects to what an object stands for: `exec`, `proxy`.
+    Connect,
 }
 
 /// What a plugin may know of a request besides the object.
@@ -64,6 +66,8 @@ pub(crate) struct Attributes<'a> {
     pub(crate) name: &'a str,
     /// Through which of its subresources; empty: the object itself, or one whose own rules have decided.
     pub(crate) subresource: &'a str,
+    /// What the body is, where it isn't of the kind: `PodExecOptions`.
+    pub(crate) body_kind: Option<&'static str>,
     /// What is stored, when it is changed.
     pub(crate) old: Option<&'a Object>,
     /// By whom.
@@ -158,4 +162,11 @@ pub(crate) async fn validate(attributes: &Attributes<'_>, object: Option<&Object
     }
     policies::validate(attributes, object)?;
     webhooks::validate(attributes, object).await
+}
+
+/// Asks whether somebody may connect to what an object stands for; `options` are what they ask for. Nothing is stored, so only
+/// those are asked who were named for it. What a webhook would change about the options isn't changed.
+pub(crate) async fn connect(attributes: &Attributes<'_>, options: &Object) -> Result<(), Status> {
+    policies::validate(attributes, Some(options))?;
+    webhooks::connect(attributes, options).await
 }

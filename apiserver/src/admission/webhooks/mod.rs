@@ -4,7 +4,6 @@
 //! Those that mutate are asked one after the other, each about what the one before has left; those that validate all at once.
 //! Without configurations this costs a look at an empty map.
 
-mod client;
 mod review;
 
 use minik_api::object::Object;
@@ -18,6 +17,7 @@ use super::{Attributes, Mutate};
 use crate::cel;
 use crate::kinds::{Rules, read};
 use crate::patch;
+use crate::webhook;
 
 use review::Answer;
 pub(super) use review::request;
@@ -110,6 +110,14 @@ pub(super) async fn validate(attributes: &Attributes<'_>, object: Option<&Object
     answers.into_iter().try_for_each(|answer| answer.map(drop))
 }
 
+/// Asks every webhook about a connection, those first that could change something.
+pub(super) async fn connect(attributes: &Attributes<'_>, options: &Object) -> Result<(), Status> {
+    for hook in hooks(attributes, MUTATING) {
+        ask(attributes, &hook, Some(options)).await?;
+    }
+    validate(attributes, Some(options)).await
+}
+
 /// Asks one webhook; `None`: it isn't its business, or it can't be asked and that doesn't matter.
 async fn ask(attributes: &Attributes<'_>, hook: &Value, object: Option<&Object>) -> Result<Option<Answer>, Status> {
     let name = read::text(hook.get("name"));
@@ -138,7 +146,8 @@ async fn ask(attributes: &Attributes<'_>, hook: &Value, object: Option<&Object>)
         )));
     }
     let question = review::question(hook, request);
-    let said = client::ask(attributes, hook, &question).await;
+    let seconds = hook["timeoutSeconds"].as_u64().unwrap_or(10);
+    let said = webhook::ask(attributes.store, &hook["clientConfig"], seconds, &question).await;
     match said.and_then(|review| review::answer(name, &question, &review)) {
         Ok(answer) => {
             answer
