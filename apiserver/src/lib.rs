@@ -17,9 +17,11 @@ mod http;
 mod kinds;
 pub mod patch;
 mod registry;
+mod services;
 mod storage;
 mod subresources;
 mod table;
+mod webhook;
 
 use std::io;
 use std::net::IpAddr;
