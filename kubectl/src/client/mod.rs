@@ -172,6 +172,14 @@ impl Session {
             answer.map_err(|error| Failure::from_kube(error, &server))
         });
         let lines = answer.await?.lines();
+        // A watch is one request too: it ends in time.
+        let timeout = self.timeout;
+        let lines = lines.take_until(async move {
+            match timeout {
+                Some(timeout) => tokio::time::sleep(timeout).await,
+                None => std::future::pending().await,
+            }
+        });
         let path = path.to_owned();
         Ok(lines
             .map_err(|error| Failure::Unreachable {
@@ -230,6 +238,12 @@ impl Session {
         let resources = Rc::new(resources);
         *self.resources.borrow_mut() = Some(resources.clone());
         resources
+    }
+
+    /// Whether requests, watches among them, end by themselves.
+    #[must_use]
+    pub fn has_timeout(&self) -> bool {
+        self.timeout.is_some()
     }
 
     /// Host and port, for messages.

@@ -66,6 +66,9 @@ impl Get {
                     screen.show(object, target, event["type"].as_str().unwrap_or_default())?;
                 }
             }
+            if session.has_timeout() {
+                return Ok(());
+            }
         }
     }
 }
