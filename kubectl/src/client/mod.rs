@@ -33,7 +33,7 @@ use crate::cli::Global;
 use crate::failure::Failure;
 use crate::resources::{Resource, Resources, UnknownResource};
 
-pub use config::{context, kubeconfig_path};
+pub use config::{context, kubeconfig_path, kubeconfig_paths};
 pub use flags::ConnectionFlags;
 
 /// Asks for objects as the server prints them.
