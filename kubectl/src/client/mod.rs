@@ -44,6 +44,16 @@ const MOST_RETRIES: u32 = 10;
 /// The longest that a server may put a request off.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
+/// The Kubernetes whose kinds and defaults minikctl knows.
+const KUBERNETES: &str = "v1.36";
+
+/// Whether `v1.36.2` is of `v1.36`. Pure.
+fn is_of(version: &str, minor: &str) -> bool {
+    version
+        .strip_prefix(minor)
+        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
 /// How many warnings servers have sent in this process.
 static WARNINGS: AtomicUsize = AtomicUsize::new(0);
 
@@ -95,7 +105,7 @@ impl Session {
         let proxy = proxy::Proxy::on_the_way(&config.cluster_url, proxy_url.as_deref());
         let proxy = proxy.map_err(|error| bad(error.to_string()))?;
         let kube = transport::open(&config, proxy, global.verbosity).map_err(|error| bad(error.to_string()))?;
-        Ok(Self {
+        let session = Self {
             kube,
             namespace,
             namespace_is_explicit: global.namespace.is_some(),
@@ -106,7 +116,16 @@ impl Session {
             cache_dir: global.connection.cache_dir.clone(),
             resources: RefCell::default(),
             warned: RefCell::default(),
-        })
+        };
+        if global.connection.match_server_version {
+            let answer = session.get("/version").await?;
+            let version = answer["gitVersion"].as_str().unwrap_or_default();
+            if !is_of(version, KUBERNETES) {
+                let problem = format!("server version ({version}) differs from client version ({KUBERNETES})");
+                return Err(Failure::Version { problem });
+            }
+        }
+        Ok(session)
     }
 
     /// GETs a path as JSON.
@@ -431,6 +450,12 @@ fn put_off(status: http::StatusCode, headers: &http::HeaderMap) -> Option<Durati
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patches_of_a_version_are_of_it() {
+        assert!(is_of("v1.36.0+minik", KUBERNETES) && is_of("v1.36", KUBERNETES));
+        assert!(!is_of("v1.33.1", KUBERNETES) && !is_of("v1.360", KUBERNETES));
+    }
 
     #[test]
     fn warnings_are_unquoted() {
