@@ -15,7 +15,8 @@ needed=(
   node:nodejs                     # the JavaScript client of the common scenario
   npm:npm                         # installs it
   podman:podman                   # a container tool above our OCI runtime
-  python3:python3                 # drives kubectl through it
+  python3:python3                 # drives kubectl through it, and the Python client
+  pip3:python3-pip                # installs that one
   modprobe:kmod                   # which kernel modules the machine with another kernel loads
   qemu-system-x86_64:qemu-system-x86 # that machine
   runc:runc                       # the first OCI runtime

@@ -42,7 +42,8 @@ pub(super) fn status(daemon: &Daemon, request: &cri::StatusRequest) -> cri::Stat
         "cgroupVersion": daemon.cgroups.version(),
     });
     let features = cri::RuntimeHandlerFeatures {
-        recursive_read_only_mounts: false,
+        // Containers' mounts are made with mount_setattr(2), which takes whole trees.
+        recursive_read_only_mounts: true,
         user_namespaces: false,
     };
     cri::StatusResponse {

@@ -150,9 +150,15 @@ pub enum SpecError {
     /// A Localhost profile was asked for and not given.
     #[error("seccomp profile {0:?} was not read")]
     Localhost(String),
-    /// The target container of a shared pid namespace isn't running.
-    #[error("the target container {0:?} is not running")]
+    /// The target container of a shared pid namespace isn't there.
+    #[error("the target container {0:?} is not running in this pod")]
     Target(String),
+    /// Shared processes were asked for in a pod that shares none.
+    #[error(
+        "the container is to share the pod's process namespace, but the pod's sandbox was made without one (pid mode \
+         CONTAINER): ask for the same mode for both"
+    )]
+    NoSharedPids,
 }
 
 /// Decides a container's config.json.
@@ -203,8 +209,18 @@ impl SpecInputs<'_> {
             .unwrap_or_default()
     }
 
-    fn namespaces(&self) -> cri::NamespaceOption {
+    /// What the container itself is asked to have; only the pid mode is its own to choose.
+    fn own_namespaces(&self) -> cri::NamespaceOption {
         self.security().namespace_options.unwrap_or_default()
+    }
+
+    /// What the sandbox was made with: a container can't have another network than its pod.
+    fn pod_namespaces(&self) -> cri::NamespaceOption {
+        let linux = self.sandbox.linux.as_ref();
+        let context = linux.and_then(|linux| linux.security_context.as_ref());
+        context
+            .and_then(|context| context.namespace_options.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -241,28 +257,25 @@ fn linux(inputs: &SpecInputs<'_>) -> Result<Linux, SpecError> {
 /// What the container shares with its pod is entered by path; what it shares with the host is not named at all.
 fn namespaces(inputs: &SpecInputs<'_>) -> Result<Vec<LinuxNamespace>, SpecError> {
     use cri::NamespaceMode::{Container, Node, Pod, Target};
-    let options = inputs.namespaces();
+    let (own, pods) = (inputs.own_namespaces(), inputs.pod_namespaces());
     let held = |name: &str| inputs.sandbox_dir.join("ns").join(name);
     let mut all = vec![(LinuxNamespaceType::Mount, None), (LinuxNamespaceType::Cgroup, None)];
-    match options.pid() {
-        Container => all.push((LinuxNamespaceType::Pid, None)),
-        Pod => all.push((LinuxNamespaceType::Pid, Some(held("pid")))),
-        Target => {
-            let pid = inputs
-                .target_pid
-                .ok_or_else(|| SpecError::Target(options.target_id.clone()))?;
-            all.push((
-                LinuxNamespaceType::Pid,
-                Some(PathBuf::from(format!("/proc/{pid}/ns/pid"))),
-            ));
+    match (own.pid(), pods.pid()) {
+        (Container, _) => all.push((LinuxNamespaceType::Pid, None)),
+        (Target, _) => {
+            let target = || SpecError::Target(own.target_id.clone());
+            let path = format!("/proc/{}/ns/pid", inputs.target_pid.ok_or_else(target)?);
+            all.push((LinuxNamespaceType::Pid, Some(PathBuf::from(path))));
         }
-        Node => {}
+        (Pod | Node, Node) => {}
+        (Pod | Node, Pod) => all.push((LinuxNamespaceType::Pid, Some(held("pid")))),
+        (Pod | Node, Container | Target) => return Err(SpecError::NoSharedPids),
     }
-    if options.ipc() != Node {
+    if pods.ipc() != Node {
         all.push((LinuxNamespaceType::Ipc, Some(held("ipc"))));
     }
     // Kubernetes has no switch for the host name's namespace: a pod on the host's network has the host's name.
-    if options.network() != Node {
+    if pods.network() != Node {
         all.push((LinuxNamespaceType::Network, Some(held("net"))));
         all.push((LinuxNamespaceType::Uts, Some(held("uts"))));
     }

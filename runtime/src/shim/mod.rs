@@ -15,6 +15,7 @@
 mod client;
 mod connection;
 mod containers;
+mod descendants;
 mod dial;
 mod exit;
 mod foreign;

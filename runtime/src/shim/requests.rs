@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use oci_spec::runtime::Process;
 
 use super::containers::{Bundle, Container, Key, Launching, Phase, Pipes};
+use super::descendants;
 use super::log::Stream;
 use super::poller::{READ, Token};
 use super::protocol::{Envelope, Fault, FaultKind, Request, Response, Streams};
@@ -242,6 +243,10 @@ impl Server {
         };
         if let Some(exec_id) = exec_id {
             let pid = self.exec_process(id, exec_id)?;
+            if signal == libc::SIGKILL && all {
+                descendants::kill(pid);
+                return Ok(done(()));
+            }
             // Unreaped, so the pid is still this process's.
             return pidfd::open(pid)
                 .and_then(|fd| pidfd::send_signal(fd.as_fd(), signal))

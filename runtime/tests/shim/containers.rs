@@ -150,7 +150,8 @@ fn an_exec_joins_the_container() {
         .wait(pod.shim.exec("c1", process(&["sleep", "1000"], false), stdio()))
         .unwrap();
     assert_in_cgroup(exec.pid, "/c1");
-    pod.wait(pod.shim.kill_exec("c1", &exec.id, libc::SIGKILL)).unwrap();
+    pod.wait(pod.shim.kill_exec("c1", &exec.id, libc::SIGKILL, false))
+        .unwrap();
     assert_eq!(pod.wait(exec.exit()).unwrap().signal, Some(9));
 
     let error = pod
