@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Config;
 use crate::cgroup::Driver;
 use crate::cri::events::Events;
+use crate::ctr::Ctr;
 use crate::images::Images;
 use crate::network::Network;
 use crate::oci::HostCapabilities;
@@ -27,6 +28,8 @@ pub(crate) struct Daemon {
     pub(crate) sandboxes: Store<SandboxRecord>,
     pub(crate) containers: Store<ContainerRecord>,
     pub(crate) events: Events,
+    /// Containers without a pod.
+    pub(crate) ctr: Ctr,
     shims: Mutex<HashMap<String, Arc<Shim>>>,
 }
 
@@ -38,6 +41,7 @@ impl Daemon {
         cgroups: Box<dyn Driver>,
         sandboxes: Store<SandboxRecord>,
         containers: Store<ContainerRecord>,
+        ctr: Ctr,
     ) -> Daemon {
         let (events, shims) = (Events::new(), Mutex::default());
         let host = crate::host::capabilities(cgroups.as_ref());
@@ -50,6 +54,7 @@ impl Daemon {
             sandboxes,
             containers,
             events,
+            ctr,
             shims,
         }
     }
