@@ -9,6 +9,7 @@
 
 pub mod annotation;
 mod capabilities;
+pub mod command;
 pub mod devices;
 mod mounts;
 mod process;

@@ -20,9 +20,10 @@ use nix::sched::CloneFlags;
 use oci_spec::runtime::{Hook, Linux, LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
 
 pub use capabilities::{CAPABILITIES, Capabilities, number as capability_number};
-pub use mounts::{BindPlan, CgroupMount, MountPlan, NewMountPlan};
+pub use mounts::{BindPlan, CgroupMount, MOUNT_OPTIONS, MountPlan, NewMountPlan};
 pub use process::{ProcessPlan, Rlimit, process};
 pub use rootfs::{Overlay, RootfsPlan, rootfs};
+pub use scheduling::personality;
 pub use seccomp::Filter;
 
 /// A container's start, decided.

@@ -11,6 +11,63 @@ use super::PlanError;
 use super::process::c_string;
 use crate::sys::mounts::{MountAttributes, attribute};
 
+/// Option words that are no filesystem's own (features.md, "mountOptions").
+pub const MOUNT_OPTIONS: [&str; 53] = [
+    "async",
+    "atime",
+    "bind",
+    "defaults",
+    "dev",
+    "diratime",
+    "exec",
+    "loud",
+    "noatime",
+    "nodev",
+    "nodiratime",
+    "noexec",
+    "noiversion",
+    "nomand",
+    "norelatime",
+    "nostrictatime",
+    "nosuid",
+    "nosymfollow",
+    "private",
+    "ratime",
+    "rbind",
+    "rdev",
+    "rdiratime",
+    "relatime",
+    "rexec",
+    "rnoatime",
+    "rnodev",
+    "rnodiratime",
+    "rnoexec",
+    "rnorelatime",
+    "rnostrictatime",
+    "rnosuid",
+    "rnosymfollow",
+    "ro",
+    "rprivate",
+    "rrelatime",
+    "rro",
+    "rrw",
+    "rshared",
+    "rslave",
+    "rstrictatime",
+    "rsuid",
+    "rsymfollow",
+    "runbindable",
+    "rw",
+    "shared",
+    "slave",
+    "strictatime",
+    "suid",
+    "symfollow",
+    "tmpcopyup",
+    "unbindable",
+    "nofail",
+];
+
 /// One mount of a cgroup hierarchy in the container, as the host has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CgroupMount {
@@ -20,6 +77,9 @@ pub struct CgroupMount {
     pub filesystem: &'static str,
     /// Controllers and `name=`, as mount options.
     pub options: Vec<String>,
+    /// The container's own cgroup on the host, to be bound for one without a cgroup namespace: a new mount would show it
+    /// the whole host's.
+    pub bound: Option<PathBuf>,
 }
 
 /// One mount.
@@ -211,6 +271,19 @@ fn cgroup(destination: &Path, words: &Words, cgroups: &[CgroupMount]) -> Result<
             ..words.clone()
         };
         let at = destination.join(&hierarchy.directory);
+        if let Some(own) = &hierarchy.bound {
+            plans.push(MountPlan::Bind(BindPlan {
+                source: c_string("linux.cgroupsPath", own.as_os_str().as_encoded_bytes())?,
+                destination: at,
+                recursive: false,
+                attributes: MountAttributes {
+                    set: words.set,
+                    ..MountAttributes::default()
+                },
+                recursive_attributes: MountAttributes::default(),
+            }));
+            continue;
+        }
         plans.push(MountPlan::New(new_mount(hierarchy.filesystem, at, &own)?));
     }
     Ok(plans)

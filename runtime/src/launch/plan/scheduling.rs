@@ -63,7 +63,11 @@ pub(super) fn io_priority(asked: &LinuxIOPriority) -> i32 {
     class << 13 | i32::try_from(asked.priority().clamp(0, 7)).unwrap_or(0)
 }
 
-pub(super) fn personality(asked: &LinuxPersonality) -> Result<u32, PlanError> {
+/// The number of personality(2).
+///
+/// # Errors
+/// A flag; there are none.
+pub fn personality(asked: &LinuxPersonality) -> Result<u32, PlanError> {
     if let Some(flag) = asked.flags().iter().flatten().next() {
         return Err(PlanError::Unsupported {
             field: "linux.personality.flags",
