@@ -23,8 +23,12 @@ impl Log {
         }
     }
 
+    /// To the log file alone: the streams are the container's, and what the host refuses a container is no part of its
+    /// output.
     pub(super) fn warn(&self, message: &str) {
-        self.write("warning", message);
+        if self.path.is_some() || self.debug {
+            self.write("warning", message);
+        }
     }
 
     pub(super) fn debug(&self, message: &str) {
