@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode};
 use minik_api::status::Status;
 use serde::Serialize;
 
-use super::accept::{Accept, Syntax};
+use super::accept::{Accept, Asker, Syntax};
 use super::call::Call;
 use super::pieces::{self, Pieces};
 use super::pretty::pretty;
@@ -65,10 +65,15 @@ pub(crate) fn json_bytes(code: StatusCode, accept: &Accept, json: Bytes) -> Resp
     bytes(code, accept, accept.syntax(), json)
 }
 
+/// The body of a failure, beside it: how it is written is seen to where the request is at hand ([`written_for`]).
+#[derive(Clone)]
+struct Failure(Bytes);
+
 /// A failure.
 pub(crate) fn failure(status: &Status) -> Response {
-    let body = status.to_value().to_string();
-    let mut response = Response::new(Body::from(body));
+    let body = Bytes::from(status.to_value().to_string());
+    let mut response = Response::new(Body::from(body.clone()));
+    response.extensions_mut().insert(Failure(body));
     *response.status_mut() = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(Syntax::Json.media_type()));
@@ -77,6 +82,23 @@ pub(crate) fn failure(status: &Status) -> Response {
     if retry > 0 {
         headers.insert(RETRY_AFTER, retry.into());
     }
+    response
+}
+
+/// A failure is written like what would have been there instead; JSON for whoever takes nothing that is served.
+pub(super) fn written_for(asker: &Asker, mut response: Response) -> Response {
+    let Some(Failure(json)) = response.extensions_mut().remove() else {
+        return response;
+    };
+    let accept = asker.accept();
+    let body = match accept.syntax() {
+        Syntax::Json if accept.pretty => pretty(&json),
+        Syntax::Json => return response,
+        Syntax::Yaml => decode::to_yaml(&json).into(),
+    };
+    let media_type = HeaderValue::from_static(accept.syntax().media_type());
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    *response.body_mut() = Body::from(body);
     response
 }
 

@@ -1,6 +1,7 @@
 //! List: a consistent view of many objects, in pieces if asked for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -8,6 +9,7 @@ use minik_api::kinds::Kind;
 use minik_api::selector::{Fields, Labels};
 use minik_api::status::Status;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{Registry, resource};
 use crate::kinds::Rules;
@@ -21,6 +23,9 @@ const CONTINUE_EXPIRED: &str = "The provided continue parameter is too old to di
     deleted between the time the first chunk was returned and now may show up in the list.";
 /// The revision of a token that goes on with what is there now.
 const INCONSISTENT: i64 = -1;
+
+/// How long a revision that isn't there yet is waited for (upstream's time).
+const FUTURE: Duration = Duration::from_secs(3);
 
 /// Which objects of a kind.
 #[derive(Clone, Debug, Default)]
@@ -112,6 +117,16 @@ impl Selection {
 }
 
 impl Registry {
+    /// Waits a while for a revision that isn't there yet.
+    pub(crate) async fn reach(&self, revision: Option<Revision>) -> Result<(), Status> {
+        let asked = revision.unwrap_or_default();
+        if asked <= self.store.revision() {
+            return Ok(());
+        }
+        let reached = timeout(FUTURE, self.store.reached(asked)).await;
+        reached.map_err(|_| too_large(asked, self.store.revision()))
+    }
+
     /// Everything that is selected now.
     pub(crate) fn selected(&self, kind: &Kind, selection: &Selection) -> Vec<Arc<Stored>> {
         let resource = resource(kind);

@@ -98,6 +98,8 @@ pub(super) struct Published {
 /// Everything that is readable.
 pub(super) struct Memory {
     state: RwLock<State>,
+    /// Told whenever anything changes.
+    newest: watch::Sender<Revision>,
 }
 
 struct State {
@@ -147,6 +149,7 @@ impl Memory {
             state.table(key.resource()).objects.put(Arc::new(stored));
         }
         Ok(Self {
+            newest: watch::Sender::new(state.revision),
             state: RwLock::new(state),
         })
     }
@@ -235,6 +238,12 @@ impl Memory {
         state.table(resource).changed.subscribe()
     }
 
+    pub(super) async fn reached(&self, revision: Revision) {
+        let mut newest = self.newest.subscribe();
+        let reached = newest.wait_for(|newest| *newest >= revision).await;
+        reached.expect("the sender is this memory's");
+    }
+
     /// Makes a durable group readable, all at once, and tells the watchers.
     pub(super) fn publish(&self, revision: Revision, changes: Vec<Published>) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -258,6 +267,7 @@ impl Memory {
         for sender in touched {
             sender.send_replace(revision);
         }
+        self.newest.send_replace(revision);
     }
 
     /// A panic while the lock was held can't leave the state half changed in a way that matters more than going on.
