@@ -35,6 +35,8 @@ use minik_api::status::Status;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+pub use crate::auth::rbac::uncovered_rules;
+
 use crate::auth::Authenticator;
 use crate::auth::authenticate::TokenFile;
 use crate::auth::rbac;

@@ -121,9 +121,9 @@ fn check_identity(kind: &Kind, namespace: &str, object: &mut Object) -> Result<(
         .as_ref()
         .is_some_and(|version| !version.is_empty())
     {
-        return Err(Status::bad_request(
-            "resourceVersion should not be set on objects to be created",
-        ));
+        // Upstream's storage says so, to which nobody gives a code.
+        let message = "resourceVersion should not be set on objects to be created";
+        return Err(Status::failure(500, "", message));
     }
     Ok(())
 }

@@ -190,11 +190,7 @@ fn check_preconditions(target: &Target<'_>, old: &Object, new: &Object) -> Resul
         return Err(Status::bad_request(message));
     }
     if !new.namespace().is_empty() && new.namespace() != target.namespace {
-        let message = format!(
-            "the namespace of the object ({}) does not match the namespace on the URL ({})",
-            new.namespace(),
-            target.namespace
-        );
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
         return Err(Status::bad_request(message));
     }
     if let Some(uid) = given(&new.metadata.uid)
