@@ -17,9 +17,11 @@ mod http;
 mod kinds;
 pub mod patch;
 mod registry;
+mod services;
 mod storage;
 mod subresources;
 mod table;
+mod webhook;
 
 use std::io;
 use std::net::IpAddr;
@@ -203,6 +205,7 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
             file: file.unwrap_or_default(),
         },
         fairness: http::Fairness::default(),
+        crowds: http::Crowds::default(),
         kubelet,
         stop: stop.clone(),
     });

@@ -11,6 +11,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Config;
 use crate::cgroup::Driver;
 use crate::cri::events::Events;
+use crate::ctr::Ctr;
+use crate::handlers::Handlers;
 use crate::images::Images;
 use crate::network::Network;
 use crate::oci::HostCapabilities;
@@ -24,9 +26,12 @@ pub(crate) struct Daemon {
     pub(crate) network: Network,
     pub(crate) cgroups: Box<dyn Driver>,
     pub(crate) host: HostCapabilities,
+    pub(crate) handlers: Handlers,
     pub(crate) sandboxes: Store<SandboxRecord>,
     pub(crate) containers: Store<ContainerRecord>,
     pub(crate) events: Events,
+    /// Containers without a pod.
+    pub(crate) ctr: Ctr,
     shims: Mutex<HashMap<String, Arc<Shim>>>,
 }
 
@@ -38,8 +43,11 @@ impl Daemon {
         cgroups: Box<dyn Driver>,
         sandboxes: Store<SandboxRecord>,
         containers: Store<ContainerRecord>,
+        ctr: Ctr,
     ) -> Daemon {
         let (events, shims) = (Events::new(), Mutex::default());
+        let (default, state) = (config.oci_runtime.as_ref(), config.state.join("oci"));
+        let handlers = Handlers::new(default, &config.runtime_handlers, state);
         let host = crate::host::capabilities(cgroups.as_ref());
         Daemon {
             config,
@@ -47,9 +55,11 @@ impl Daemon {
             network,
             cgroups,
             host,
+            handlers,
             sandboxes,
             containers,
             events,
+            ctr,
             shims,
         }
     }

@@ -156,6 +156,11 @@ pub trait Driver: Debug + Send + Sync {
     /// # Errors
     /// Its processes can't be listed.
     fn kill(&self, path: &CgroupPath) -> Result<(), CgroupError>;
+    /// Stops the clock of all processes in the cgroup and all below, or lets them go on. The kernel does so in a moment.
+    ///
+    /// # Errors
+    /// The host can't, or the cgroup is gone.
+    fn freeze(&self, path: &CgroupPath, frozen: bool) -> Result<(), CgroupError>;
     /// Removes the cgroup and all below; fine when it is gone.
     ///
     /// # Errors
@@ -163,6 +168,10 @@ pub trait Driver: Debug + Send + Sync {
     fn remove(&self, path: &CgroupPath) -> Result<(), CgroupError>;
     /// Whether limits say which devices may be opened.
     fn controls_devices(&self) -> bool;
+    /// Where the v2 hierarchy of a hybrid host is mounted, if it has controllers: crun refuses such a host.
+    fn hybrid_mount(&self) -> Option<&Path> {
+        None
+    }
     /// What to mount at /sys/fs/cgroup in a container.
     fn mounts(&self) -> Vec<CgroupMount>;
 }

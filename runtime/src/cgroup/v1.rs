@@ -231,6 +231,17 @@ impl Driver for V1 {
         }
     }
 
+    fn freeze(&self, path: &CgroupPath, frozen: bool) -> Result<(), CgroupError> {
+        match (self.directory("freezer", path), &self.unified) {
+            (None, Some(unified)) => unified.freeze(path, frozen),
+            (directory, _) => {
+                let state = if frozen { "FROZEN" } else { "THAWED" };
+                let directory = directory.unwrap_or_else(|| self.leading(path));
+                write(&directory.join("freezer.state"), state)
+            }
+        }
+    }
+
     fn remove(&self, path: &CgroupPath) -> Result<(), CgroupError> {
         let mut result = Ok(());
         for directory in self.directories(path) {
@@ -241,6 +252,11 @@ impl Driver for V1 {
 
     fn controls_devices(&self) -> bool {
         self.with("devices").is_some()
+    }
+
+    fn hybrid_mount(&self) -> Option<&Path> {
+        let unified = self.unified.as_ref().filter(|unified| unified.has_controllers());
+        unified.map(V2::mount)
     }
 
     fn mounts(&self) -> Vec<CgroupMount> {

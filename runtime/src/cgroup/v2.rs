@@ -42,6 +42,10 @@ impl V2 {
         self.controllers.iter().any(|known| known == controller)
     }
 
+    pub(super) fn has_controllers(&self) -> bool {
+        !self.controllers.is_empty()
+    }
+
     pub(super) fn set(&self, path: &CgroupPath, setting: &limits::Setting) -> Result<(), CgroupError> {
         write(&path.below(&self.mount).join(&setting.file), &setting.value)
     }
@@ -158,6 +162,11 @@ impl Driver for V2 {
             let _ = kill(pid, Signal::SIGKILL);
         }
         Ok(())
+    }
+
+    fn freeze(&self, path: &CgroupPath, frozen: bool) -> Result<(), CgroupError> {
+        let value = if frozen { "1" } else { "0" };
+        write(&path.below(&self.mount).join("cgroup.freeze"), value)
     }
 
     fn remove(&self, path: &CgroupPath) -> Result<(), CgroupError> {

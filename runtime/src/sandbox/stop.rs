@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::SandboxError;
 use crate::cgroup::CgroupPath;
 use crate::daemon::Daemon;
+use crate::launch::rootfs_mount;
 use crate::network::Network;
 use crate::shim;
 use crate::state::{Entry, SandboxPhase, SandboxRecord};
@@ -71,6 +72,12 @@ async fn tear_down(daemon: &Arc<Daemon>, entry: &Entry<SandboxRecord>) -> Result
     } else if let Ok(shim) = shim::Shim::connect(&directory).await {
         let _ = shim.shutdown().await;
     }
+    for container in daemon.containers_of(&id) {
+        let container = container.peek(|record| record.id.clone());
+        // Nothing is left, unless the shim was killed.
+        rootfs_mount::unmount(&daemon.bundle(&container));
+        daemon.handlers.forget(&record.runtime_handler, &container);
+    }
     remove_directory(&directory).map_err(|source| SandboxError::Directory {
         path: directory,
         source,
@@ -110,7 +117,7 @@ async fn kill_containers(daemon: &Arc<Daemon>, id: &str) -> Result<(), SandboxEr
 }
 
 /// Removes the sandbox's directory, with the mounts that hold its namespaces.
-fn remove_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn remove_directory(directory: &Path) -> io::Result<()> {
     shim::clean(directory);
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
