@@ -35,12 +35,11 @@ impl Daemon {
         config: Config,
         images: Images,
         network: Network,
-        cgroups: Box<dyn Driver>,
+        (cgroups, host): (Box<dyn Driver>, HostCapabilities),
         sandboxes: Store<SandboxRecord>,
         containers: Store<ContainerRecord>,
     ) -> Daemon {
         let (events, shims) = (Events::new(), Mutex::default());
-        let host = crate::host::capabilities(cgroups.as_ref());
         Daemon {
             config,
             images,

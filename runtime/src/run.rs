@@ -21,6 +21,7 @@ use crate::Config;
 use crate::cgroup::{self, CgroupError, CgroupPath};
 use crate::cri::{ContainerStreams, ImageServer, RuntimeServer, TraceLayer, remove_files};
 use crate::daemon::Daemon;
+use crate::host;
 use crate::images::registry::Registries;
 
 use crate::images::{Images, ImagesService, OpenError};
@@ -139,6 +140,8 @@ async fn open(config: Config) -> Result<(Arc<Daemon>, Flock<File>), Error> {
     }
     let lock = lock(&config.root)?;
     let cgroups = cgroup::detect().map_err(Error::Cgroups)?;
+    // While this process has one thread, which the trial wants.
+    let host = host::capabilities(cgroups.as_ref(), &config.root);
     let registries = Registries {
         mirrors: config.registry_mirrors.clone(),
         docker_config: config.docker_config.clone(),
@@ -151,7 +154,14 @@ async fn open(config: Config) -> Result<(Arc<Daemon>, Flock<File>), Error> {
     }
     let (sandboxes, unreadable_sandboxes) = Store::open(&config.root.join("sandboxes"))?;
     let (containers, unreadable_containers) = Store::open(&config.root.join("containers"))?;
-    let daemon = Arc::new(Daemon::new(config, images, network, cgroups, sandboxes, containers));
+    let daemon = Arc::new(Daemon::new(
+        config,
+        images,
+        network,
+        (cgroups, host),
+        sandboxes,
+        containers,
+    ));
     remove_unreadable(&daemon, &unreadable_sandboxes, &unreadable_containers)?;
     sandbox::recover::recover(&daemon).await.map_err(Error::Recover)?;
     Ok((daemon, lock))

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ use super::start;
 use crate::daemon::{Daemon, new_id, now_nanos};
 use crate::images::Image;
 use crate::oci::{self, Rootfs, SpecInputs, Users, devices};
+use crate::sandbox::SandboxError;
 use crate::state::{ContainerPhase, ContainerRecord, SandboxRecord, UserRecord};
 
 /// Longest /etc/passwd or /etc/group that is read: an image's author decides what is in them.
@@ -116,6 +117,12 @@ fn make(
         )
     };
     let (passwd, group) = (read("etc/passwd")?, read("etc/group")?);
+    if let Some(users) = sandbox.users().map_err(SandboxError::from)? {
+        // What is written there has the host's numbers; this is the container's root.
+        let (uid, gid) = users.root();
+        chown(&layers.upper, Some(uid), Some(gid))
+            .map_err(|error| Status::unknown(format!("give the writable layer to the pod's root: {error}")))?;
+    }
     let rootfs = Rootfs {
         lower: layers.lower.clone(),
         upper: layers.upper.clone(),

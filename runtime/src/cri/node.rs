@@ -40,11 +40,12 @@ pub(super) fn status(daemon: &Daemon, request: &cri::StatusRequest) -> cri::Stat
         "podCIDR": daemon.config.pod_cidr,
         "serviceCIDR": daemon.config.service_cidr,
         "cgroupVersion": daemon.cgroups.version(),
+        "noUserNamespaces": daemon.host.no_user_namespaces,
     });
     let features = cri::RuntimeHandlerFeatures {
         // Containers' mounts are made with mount_setattr(2), which takes whole trees.
         recursive_read_only_mounts: true,
-        user_namespaces: false,
+        user_namespaces: daemon.host.no_user_namespaces.is_none(),
     };
     cri::StatusResponse {
         status: Some(cri::RuntimeStatus { conditions }),

@@ -33,6 +33,8 @@ pub use resources::linux_resources;
 pub use seccomp::default_profile;
 pub use users::{Users, resolve as resolve_user};
 
+use crate::user_namespace::{UserNamespace, UserNamespaceError};
+
 /// Directories of a container's root filesystem: read-only layers and a writable one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rootfs {
@@ -53,6 +55,8 @@ pub struct HostCapabilities {
     pub capabilities: u64,
     /// Whether a cgroup can say which devices may be opened. Where it can't, CAP_MKNOD is not a default.
     pub device_control: bool,
+    /// Why pods can't have users of their own; none when they can.
+    pub no_user_namespaces: Option<String>,
     /// The host's devices, for privileged containers.
     pub devices: Vec<LinuxDevice>,
 }
@@ -67,6 +71,7 @@ impl HostCapabilities {
             seccomp: crate::sys::seccomp::available(),
             capabilities: crate::sys::capabilities::permitted()?,
             device_control: cgroups.controls_devices(),
+            no_user_namespaces: None,
             devices: devices::of_host()?,
         })
     }
@@ -149,6 +154,9 @@ pub enum SpecError {
     /// The target container of a shared pid namespace isn't there.
     #[error("the target container {0:?} is not running in this pod")]
     Target(String),
+    /// The pod's user namespace isn't one that can be made.
+    #[error(transparent)]
+    Users(#[from] UserNamespaceError),
     /// Shared processes were asked for in a pod that shares none.
     #[error(
         "the container is to share the pod's process namespace, but the pod's sandbox was made without one (pid mode \
@@ -210,6 +218,11 @@ impl SpecInputs<'_> {
         self.security().namespace_options.unwrap_or_default()
     }
 
+    /// The pod's users, if they aren't the node's.
+    fn users(&self) -> Result<Option<UserNamespace>, SpecError> {
+        Ok(UserNamespace::of_pod(&self.pod_namespaces())?)
+    }
+
     /// What the sandbox was made with: a container can't have another network than its pod.
     fn pod_namespaces(&self) -> cri::NamespaceOption {
         let linux = self.sandbox.linux.as_ref();
@@ -243,6 +256,11 @@ fn linux(inputs: &SpecInputs<'_>) -> Result<Linux, SpecError> {
         .expect("all fields have defaults");
     let (masked, readonly) = paths(&context);
     linux.set_masked_paths(masked).set_readonly_paths(readonly);
+    if let Some(users) = inputs.users()? {
+        linux
+            .set_uid_mappings(Some(users.uids.to_oci()))
+            .set_gid_mappings(Some(users.gids.to_oci()));
+    }
     linux.set_seccomp(seccomp::profile(inputs)?);
     linux.set_sysctl(None).set_rootfs_propagation(None);
     Ok(linux)
@@ -264,6 +282,9 @@ fn namespaces(inputs: &SpecInputs<'_>) -> Result<Vec<LinuxNamespace>, SpecError>
         (Pod | Node, Node) => {}
         (Pod | Node, Pod) => all.push((LinuxNamespaceType::Pid, Some(held("pid")))),
         (Pod | Node, Container | Target) => return Err(SpecError::NoSharedPids),
+    }
+    if inputs.users()?.is_some() {
+        all.push((LinuxNamespaceType::User, Some(held("user"))));
     }
     if pods.ipc() != Node {
         all.push((LinuxNamespaceType::Ipc, Some(held("ipc"))));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use minik_api::cri;
-use oci_spec::runtime::{Mount, MountBuilder};
+use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder, Mount, MountBuilder};
 
 use super::{SpecError, SpecInputs};
 
@@ -82,9 +82,11 @@ fn asked(mount: &cri::Mount) -> Result<Mount, SpecError> {
     if mount.host_path.is_empty() {
         return Err(refuse("host_path is empty"));
     }
-    if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
-        return Err(refuse("idmapped mounts are not supported"));
-    }
+    let mapped = match (mount.uid_mappings.as_slice(), mount.gid_mappings.as_slice()) {
+        ([], []) => None,
+        ([uids], [gids]) => Some((linux_mapping(uids), linux_mapping(gids))),
+        _ => return Err(refuse("a mount has one mapping of users and one of groups, or none")),
+    };
     let propagation = match mount.propagation() {
         cri::MountPropagation::PropagationPrivate => "rprivate",
         cri::MountPropagation::PropagationHostToContainer => "rslave",
@@ -111,11 +113,21 @@ fn asked(mount: &cri::Mount) -> Result<Mount, SpecError> {
     if destination == Path::new("/") {
         return Err(refuse("nothing can be mounted at the root itself"));
     }
-    Ok(bind(
-        &destination.to_string_lossy(),
-        Path::new(&mount.host_path),
-        &["rbind", propagation, access],
-    ))
+    let source = Path::new(&mount.host_path);
+    let mut bind = bind(&destination.to_string_lossy(), source, &["rbind", propagation, access]);
+    if let Some((uids, gids)) = mapped {
+        bind.set_uid_mappings(Some(vec![uids]))
+            .set_gid_mappings(Some(vec![gids]));
+    }
+    Ok(bind)
+}
+
+fn linux_mapping(mapping: &cri::IdMapping) -> LinuxIdMapping {
+    let builder = LinuxIdMappingBuilder::default()
+        .container_id(mapping.container_id)
+        .host_id(mapping.host_id)
+        .size(mapping.length);
+    builder.build().expect("all fields are set")
 }
 
 fn bind(destination: &str, source: &Path, options: &[&str]) -> Mount {

@@ -36,6 +36,7 @@ impl Case {
                 seccomp: true,
                 capabilities: 0x1ff_ffff_ffff,
                 device_control: true,
+                no_user_namespaces: None,
                 devices: Vec::new(),
             },
             target_pid: None,

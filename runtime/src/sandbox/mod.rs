@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use crate::network::NetworkError;
 use crate::shim::ShimError;
 use crate::state::StateError;
+use crate::user_namespace::UserNamespaceError;
 
 pub(crate) use run::{RunRequest, run};
 pub(crate) use stop::{remove, stop};
@@ -40,8 +41,10 @@ pub enum SandboxError {
     Sctp,
     #[error("runtime handler {0:?} is unknown; there is only the default one, without a name")]
     UnknownHandler(String),
-    #[error("user namespaces aren't supported; leave hostUsers unset")]
-    UserNamespace,
+    #[error(transparent)]
+    UserNamespace(#[from] UserNamespaceError),
+    #[error("user namespaces don't work on this host ({0}): leave hostUsers unset")]
+    NoUserNamespaces(String),
     #[error("prepare the sandbox's directory {path}")]
     Directory {
         path: PathBuf,

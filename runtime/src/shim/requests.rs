@@ -169,6 +169,7 @@ impl Server {
             seccomp: bundle.seccomp(),
             namespaces,
             pid_namespace,
+            users: bundle.plan.users.as_ref().map(|(_, users)| *users),
             terminal: None,
             streams,
             phase: Phase::Launching,
@@ -203,6 +204,7 @@ impl Server {
             init: container.pidfd.as_fd(),
             namespaces: container.namespaces,
             pid_namespace: container.pid_namespace,
+            users: container.users.as_ref(),
         };
         let stdio = Stdio {
             stdin: attached.stdin,

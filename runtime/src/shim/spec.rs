@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 
+use crate::user_namespace::UserNamespace;
+
 /// A pod's sandbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SandboxSpec {
@@ -34,6 +36,9 @@ pub struct SandboxSpec {
     /// The pod's own limits.
     #[serde(default)]
     pub resources: Option<LinuxResources>,
+    /// The pod's users, in a user namespace of their own.
+    #[serde(default)]
+    pub users: Option<UserNamespace>,
     /// Where the containers' log files are.
     #[serde(default)]
     pub log_directory: Option<PathBuf>,

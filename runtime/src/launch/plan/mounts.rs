@@ -1,7 +1,7 @@
 //! Mounts of config.json as calls of the mount API: option words sorted into attributes, propagation and the
 //! filesystem's own options (runtime-spec, config.md, "mounts").
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
 
 use nix::mount::MsFlags;
@@ -10,6 +10,7 @@ use oci_spec::runtime::Mount;
 use super::PlanError;
 use super::process::c_string;
 use crate::sys::mounts::{MountAttributes, attribute};
+use crate::user_namespace::{IdRange, UserNamespace};
 
 /// One mount of a cgroup hierarchy in the container, as the host has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +45,13 @@ pub struct BindPlan {
     pub attributes: MountAttributes,
     /// Attributes of it and of all mounts below.
     pub recursive_attributes: MountAttributes,
+    /// Whether its files' owners are translated by the container's user namespace.
+    pub idmapped: bool,
 }
+
+/// Filesystems that the host's root makes even for a container with users of its own: the kernel lets others mount them only
+/// where they see all of the host's, which a host that is a container itself doesn't.
+const OF_HOST: [&CStr; 4] = [c"proc", c"sysfs", c"cgroup", c"cgroup2"];
 
 /// A new filesystem instance.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,6 +68,14 @@ pub struct NewMountPlan {
     pub propagation: u64,
     /// Whether it becomes read-only once the mounts below it have their mount points.
     pub seal: bool,
+}
+
+impl NewMountPlan {
+    /// Whether it is made before the container's user namespace is entered.
+    #[must_use]
+    pub fn is_of_host(&self) -> bool {
+        OF_HOST.contains(&self.filesystem.as_c_str())
+    }
 }
 
 impl MountPlan {
@@ -80,14 +95,18 @@ impl MountPlan {
     }
 }
 
-pub(super) fn mounts(mounts: &[Mount], cgroups: &[CgroupMount]) -> Result<Vec<MountPlan>, PlanError> {
+pub(super) fn mounts(
+    mounts: &[Mount],
+    cgroups: &[CgroupMount],
+    users: Option<&UserNamespace>,
+) -> Result<Vec<MountPlan>, PlanError> {
     let mut plans = Vec::with_capacity(mounts.len() + cgroups.len());
     for mount in mounts {
         let words = Words::sort(mount.options().as_deref().unwrap_or_default())?;
         let destination = relative(mount.destination());
         let kind = mount.typ().as_deref().unwrap_or("none");
         if words.bind || kind == "bind" {
-            plans.push(MountPlan::Bind(bind(mount, destination, &words)?));
+            plans.push(MountPlan::Bind(bind(mount, destination, &words, users)?));
         } else if kind == "cgroup" || kind == "cgroup2" {
             plans.extend(cgroup(&destination, &words, cgroups)?);
         } else {
@@ -97,7 +116,12 @@ pub(super) fn mounts(mounts: &[Mount], cgroups: &[CgroupMount]) -> Result<Vec<Mo
     Ok(plans)
 }
 
-fn bind(mount: &Mount, destination: PathBuf, words: &Words) -> Result<BindPlan, PlanError> {
+fn bind(
+    mount: &Mount,
+    destination: PathBuf,
+    words: &Words,
+    users: Option<&UserNamespace>,
+) -> Result<BindPlan, PlanError> {
     let source = mount.source().as_ref().ok_or(PlanError::Missing("mounts[].source"))?;
     let own = MountAttributes {
         set: words.set,
@@ -124,7 +148,24 @@ fn bind(mount: &Mount, destination: PathBuf, words: &Words) -> Result<BindPlan, 
         recursive: words.recursive,
         attributes: own,
         recursive_attributes: all,
+        idmapped: idmapped(mount, users)?,
     })
+}
+
+/// A mount's own mapping has to be the container's: there is no other user namespace to translate by.
+fn idmapped(mount: &Mount, users: Option<&UserNamespace>) -> Result<bool, PlanError> {
+    let (Some(uids), Some(gids)) = (mount.uid_mappings(), mount.gid_mappings()) else {
+        return Ok(false);
+    };
+    let asked = IdRange::of_oci(uids).zip(IdRange::of_oci(gids));
+    match asked.map(|(uids, gids)| UserNamespace { uids, gids }) {
+        Some(asked) if Some(&asked) == users => Ok(true),
+        _ => Err(PlanError::Unsupported {
+            field: "mounts[].uidMappings",
+            value: mount.destination().display().to_string(),
+            why: "a mount is mapped as its container's user namespace is",
+        }),
+    }
 }
 
 fn new_mount(kind: &str, destination: PathBuf, words: &Words) -> Result<NewMountPlan, PlanError> {

@@ -30,16 +30,19 @@ pub struct Overlay {
     pub directory: PathBuf,
     /// Options for mount(2).
     pub options: CString,
+    /// Whether the layers' owners are translated by the container's user namespace. The directory to stand in is the
+    /// layers' then, and the writable layer has absolute paths: it holds the host's numbers, as containerd has it.
+    pub idmapped: bool,
 }
 
-pub(super) fn rootfs(spec: &Spec, root: &Root, bundle: &Path) -> Result<RootfsPlan, PlanError> {
+pub(super) fn rootfs(spec: &Spec, root: &Root, bundle: &Path, idmapped: bool) -> Result<RootfsPlan, PlanError> {
     let layers = spec.annotations().as_ref().and_then(|all| all.get(annotation::ROOTFS));
     let overlay = layers.map(|json| {
         let rootfs: Rootfs = serde_json::from_str(json).map_err(|error| PlanError::Annotation {
             key: annotation::ROOTFS,
             reason: error.to_string(),
         })?;
-        overlay(&rootfs)
+        overlay(&rootfs, idmapped)
     });
     Ok(RootfsPlan {
         target: bundle.join(root.path()),
@@ -48,16 +51,21 @@ pub(super) fn rootfs(spec: &Spec, root: &Root, bundle: &Path) -> Result<RootfsPl
     })
 }
 
-pub(super) fn overlay(rootfs: &Rootfs) -> Result<Overlay, PlanError> {
-    let directory = common_ancestor(rootfs);
+pub(crate) fn overlay(rootfs: &Rootfs, idmapped: bool) -> Result<Overlay, PlanError> {
+    let directory = if idmapped {
+        common_ancestor(rootfs.lower.iter())
+    } else {
+        common_ancestor(rootfs.lower.iter().chain([&rootfs.upper, &rootfs.work]))
+    };
     let relative = |path: &Path| escape(path.strip_prefix(&directory).unwrap_or(path));
+    let writable = |path: &Path| if idmapped { escape(path) } else { relative(path) };
     let lower: Vec<Vec<u8>> = rootfs.lower.iter().map(|path| relative(path)).collect();
     let mut options = b"lowerdir=".to_vec();
     options.extend(lower.join(&b':'));
     options.extend(b",upperdir=");
-    options.extend(relative(&rootfs.upper));
+    options.extend(writable(&rootfs.upper));
     options.extend(b",workdir=");
-    options.extend(relative(&rootfs.work));
+    options.extend(writable(&rootfs.work));
     if options.len() > PAGE {
         return Err(PlanError::TooManyLayers(options.len()));
     }
@@ -65,12 +73,15 @@ pub(super) fn overlay(rootfs: &Rootfs) -> Result<Overlay, PlanError> {
         field: "rootfs",
         value: String::from_utf8_lossy(&error.into_vec()).into_owned(),
     })?;
-    Ok(Overlay { directory, options })
+    Ok(Overlay {
+        directory,
+        options,
+        idmapped,
+    })
 }
 
-/// The deepest directory that holds all of the overlay's directories.
-fn common_ancestor(rootfs: &Rootfs) -> PathBuf {
-    let mut paths = rootfs.lower.iter().chain([&rootfs.upper, &rootfs.work]);
+/// The deepest directory that holds all of these.
+fn common_ancestor<'a>(mut paths: impl Iterator<Item = &'a PathBuf>) -> PathBuf {
     let mut common: Vec<Component<'_>> = paths.next().map(|p| p.components().collect()).unwrap_or_default();
     common.pop();
     for path in paths {

@@ -83,7 +83,7 @@ fn layers_are_named_from_their_common_directory() {
         upper: "/data/snapshots/40/fs".into(),
         work: "/data/snapshots/40/work".into(),
     };
-    let overlay = rootfs::overlay(&rootfs).expect("it fits");
+    let overlay = rootfs::overlay(&rootfs, false).expect("it fits");
     assert_eq!(overlay.directory, Path::new("/data/snapshots"));
     assert_eq!(
         overlay.options.as_c_str(),
@@ -95,14 +95,17 @@ fn layers_are_named_from_their_common_directory() {
         work: "/w".into(),
     };
     assert_eq!(
-        rootfs::overlay(&odd).expect("it fits").options.as_c_str(),
+        rootfs::overlay(&odd, false).expect("it fits").options.as_c_str(),
         c"lowerdir=a\\:b\\,c/fs,upperdir=u,workdir=w"
     );
     let many = Rootfs {
         lower: (0..600).map(|n| format!("/data/{n:05}/fs").into()).collect(),
         ..rootfs
     };
-    assert!(matches!(rootfs::overlay(&many), Err(PlanError::TooManyLayers(_))));
+    assert!(matches!(
+        rootfs::overlay(&many, false),
+        Err(PlanError::TooManyLayers(_))
+    ));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Root filesystem, mounts and pivot_root.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -16,22 +17,41 @@ use crate::sys::mounts::{MountAttributes, attribute, mount_setattr, move_mount, 
 
 /// Copies the trees to bind while the host's mounts are still peers of ours: only then can a mount made in the container
 /// reach the host (Bidirectional), and one made on the host the container (HostToContainer).
-pub(crate) fn open_sources(mounts: &[MountPlan]) -> Result<Vec<Option<OwnedFd>>, Failure> {
+///
+/// For a container in a user namespace, what only the host's root can make or map is opened here, too.
+pub(crate) fn open_sources(
+    mounts: &[MountPlan],
+    users: Option<BorrowedFd<'_>>,
+) -> Result<Vec<Option<OwnedFd>>, Failure> {
     let open = |bind: &BindPlan| {
         let tree = open_tree(&bind.source, bind.recursive).step("open mount source", lossy(&bind.source))?;
         let set = |attributes, recursive| set_attributes(&tree, attributes, recursive);
         set(&bind.attributes, false)
             .and_then(|()| set(&bind.recursive_attributes, true))
             .step("set mount attributes", lossy(&bind.source))?;
+        if let Some(users) = users.filter(|_| bind.idmapped) {
+            map_owners(&tree, users).step("map owners of", lossy(&bind.source))?;
+        }
         Ok(tree)
     };
     mounts
         .iter()
         .map(|mount| match mount {
             MountPlan::Bind(bind) => open(bind).map(Some),
+            MountPlan::New(new) if users.is_some() && new.is_of_host() => make(new).map(Some),
             MountPlan::New(_) => Ok(None),
         })
         .collect()
+}
+
+/// A filesystem that can't do it says `EINVAL`: 9p, NFS and FUSE among others (mount_setattr(2)).
+fn map_owners(tree: &OwnedFd, users: BorrowedFd<'_>) -> Result<(), Errno> {
+    let attributes = MountAttributes {
+        set: attribute::IDMAP,
+        userns_fd: users.as_raw_fd().cast_unsigned().into(),
+        ..MountAttributes::default()
+    };
+    mount_setattr(tree.as_fd(), &attributes, false)
 }
 
 /// Nothing that is mounted from here on may reach the host.
@@ -47,10 +67,13 @@ pub(crate) fn make_slave() -> Result<(), Failure> {
 }
 
 /// Mounts the root filesystem in this mount namespace alone, and opens it.
-pub(crate) fn root(plan: &RootfsPlan) -> Result<OwnedFd, Failure> {
+pub(crate) fn root(plan: &RootfsPlan, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Failure> {
     let target = plan.target.as_path();
     if let Some(overlay) = &plan.overlay {
-        chdir(&overlay.directory).step("enter the layers' directory", &overlay.directory)?;
+        match users.filter(|_| overlay.idmapped) {
+            Some(users) => enter_mapped(&overlay.directory, target, users)?,
+            None => chdir(&overlay.directory).step("enter the layers' directory", &overlay.directory)?,
+        }
         let options = Some(overlay.options.as_c_str());
         mount(Some("overlay"), target, Some("overlay"), MsFlags::empty(), options).step("mount overlay", target)?;
     } else {
@@ -60,6 +83,19 @@ pub(crate) fn root(plan: &RootfsPlan) -> Result<OwnedFd, Failure> {
     }
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     nix::fcntl::open(target, flags, Mode::empty()).step("open rootfs", target)
+}
+
+/// Enters a view of the layers whose owners are the container's. It is mounted where the root will be, on top of it: the
+/// kernel takes layers only from mounts of this namespace.
+fn enter_mapped(layers: &Path, target: &Path, users: BorrowedFd<'_>) -> Result<(), Failure> {
+    let path = CString::new(layers.as_os_str().as_encoded_bytes());
+    let path = path.map_err(|_| Failure::new("open layers", layers.to_string_lossy(), Errno::EINVAL))?;
+    let tree = open_tree(&path, false).step("open layers", layers)?;
+    map_owners(&tree, users).step("map owners of", layers)?;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let at = nix::fcntl::open(target, flags, Mode::empty()).step("open rootfs", target)?;
+    move_mount(tree.as_fd(), at.as_fd()).step("mount layers", target)?;
+    fchdir(&tree).step("enter the layers' directory", layers)
 }
 
 /// Attaches all mounts beneath the root, in their order.
@@ -72,7 +108,8 @@ pub(crate) fn attach(root: BorrowedFd<'_>, mounts: &[MountPlan], sources: Vec<Op
                 let directory = resolve::is_directory(&tree).step("inspect mount source", lossy(&bind.source))?;
                 (tree, if directory { Missing::Directory } else { Missing::File })
             }
-            (MountPlan::New(new), _) => (make(new)?, Missing::Directory),
+            (MountPlan::New(_), Some(tree)) => (tree, Missing::Directory),
+            (MountPlan::New(new), None) => (make(new)?, Missing::Directory),
             (MountPlan::Bind(_), None) => unreachable!("open_sources gives each bind mount a tree"),
         };
         let target = resolve::open_or_make(root, destination, missing).step("make mount point", destination)?;
