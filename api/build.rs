@@ -3,7 +3,7 @@
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    const PROTOS: [&str; 2] = ["proto/runtime.proto", "proto/images.proto"];
+    const PROTOS: [&str; 3] = ["proto/runtime.proto", "proto/images.proto", "proto/containers.proto"];
     for proto in PROTOS {
         println!("cargo:rerun-if-changed={proto}");
     }

@@ -12,7 +12,8 @@ needed=(
   mmdebstrap:mmdebstrap           # the demo's stand-ins for nginx and python
   node:nodejs                     # the JavaScript client of the common scenario
   npm:npm                         # installs it
-  python3:python3                 # drives kubectl through it
+  python3:python3                 # drives kubectl through it, and the Python client
+  pip3:python3-pip                # installs that one
   modprobe:kmod                   # which kernel modules the machine with another kernel loads
   qemu-system-x86_64:qemu-system-x86 # that machine
   skopeo:skopeo                   # pushes images into the registry

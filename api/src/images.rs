@@ -1,4 +1,5 @@
-//! Progress of image pulls and import of archives, generated from `proto/images.proto`: served by our runtime beside the CRI.
+//! Images beyond the CRI (progress, archives, names, pushing, content), generated from `proto/images.proto`: served by our
+//! runtime beside the CRI.
 
 #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated code")]
 

@@ -201,6 +201,7 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
             file: file.unwrap_or_default(),
         },
         fairness: http::Fairness::default(),
+        crowds: http::Crowds::default(),
         kubelet,
         stop: stop.clone(),
     });

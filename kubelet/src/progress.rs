@@ -84,6 +84,7 @@ mod tests {
             state: state.into(),
             offset_bytes,
             total_bytes,
+            ..Layer::default()
         }
     }
 

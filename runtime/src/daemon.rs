@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Config;
 use crate::cgroup::Driver;
 use crate::cri::events::Events;
+use crate::handlers::Handlers;
 use crate::images::Images;
 use crate::network::Network;
 use crate::oci::HostCapabilities;
@@ -24,6 +25,7 @@ pub(crate) struct Daemon {
     pub(crate) network: Network,
     pub(crate) cgroups: Box<dyn Driver>,
     pub(crate) host: HostCapabilities,
+    pub(crate) handlers: Handlers,
     pub(crate) sandboxes: Store<SandboxRecord>,
     pub(crate) containers: Store<ContainerRecord>,
     pub(crate) events: Events,
@@ -40,12 +42,15 @@ impl Daemon {
         containers: Store<ContainerRecord>,
     ) -> Daemon {
         let (events, shims) = (Events::new(), Mutex::default());
+        let (default, state) = (config.oci_runtime.as_ref(), config.state.join("oci"));
+        let handlers = Handlers::new(default, &config.runtime_handlers, state);
         Daemon {
             config,
             images,
             network,
             cgroups,
             host,
+            handlers,
             sandboxes,
             containers,
             events,

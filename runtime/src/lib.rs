@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   kubelet ── CRI gRPC ──> cri/ ──> sandbox/ ──> network/                 veth pair, routes, masquerade
-//!                            │          └── shim/ (a process a pod) ──> launch/ ──> execve
+//!                            │          └── shim/ (a process a pod) ──> launch/ ──> execve, or runc, crun … by handlers
 //!                            ├──> images/ ──> snapshots/                   pull, unpack, writable layers
 //!                            ├──> oci/                                     config.json
 //!                            └──> streaming/                               exec, attach, port-forward
@@ -15,6 +15,7 @@ pub mod cgroup;
 mod config;
 mod cri;
 mod daemon;
+pub mod handlers;
 mod host;
 pub mod images;
 pub mod launch;

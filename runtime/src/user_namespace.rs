@@ -113,11 +113,8 @@ impl UserNamespace {
                 return Err(UserNamespaceError::Mode(mode.as_str_name()));
             }
         }
-        let namespaces = [
-            (options.network(), "network"),
-            (options.pid(), "process"),
-            (options.ipc(), "IPC"),
-        ];
+        // The network can be the node's: what it holds still belongs to the node's root.
+        let namespaces = [(options.pid(), "process"), (options.ipc(), "IPC")];
         if let Some((_, name)) = namespaces.iter().find(|(mode, _)| *mode == NamespaceMode::Node) {
             return Err(UserNamespaceError::HostNamespace(name));
         }
@@ -190,10 +187,10 @@ mod tests {
             assert!(of(mode, &mappings).is_err(), "{mode:?} {mappings:?}");
         }
         let mut with_host = asked(NamespaceMode::Pod, &[mapping(0, 65536, 1000)]);
-        with_host.set_network(NamespaceMode::Node);
+        with_host.set_pid(NamespaceMode::Node);
         assert_eq!(
             UserNamespace::of_pod(&with_host),
-            Err(UserNamespaceError::HostNamespace("network"))
+            Err(UserNamespaceError::HostNamespace("process"))
         );
     }
 

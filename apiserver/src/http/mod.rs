@@ -67,6 +67,7 @@ pub(crate) use respond::{failure, json, json_bytes, object as respond_object};
 pub use server::ServeError;
 pub(crate) use server::{Server, authorities, certificates, private_key, tls_config};
 pub(crate) use update::handle as update_object;
+pub(crate) use watch::Crowds;
 
 /// What every handler has at hand.
 pub(crate) struct Api {
@@ -76,6 +77,8 @@ pub(crate) struct Api {
     pub(crate) authenticator: Authenticator,
     /// Who may have how much at once.
     pub(crate) fairness: Fairness,
+    /// Who watches what.
+    pub(crate) crowds: Crowds,
     /// The way to nodes.
     pub(crate) kubelet: KubeletClient,
     /// Cancelled when the server stops: watches end then.

@@ -6,11 +6,12 @@
 //!
 //! ```text
 //!   flags ─┐
-//!   kubeconfig ─> config ─> transport (TCP, TLS, credentials) ─> wire (-v) ─> Session
+//!   kubeconfig ─> config ─> transport (TCP, proxy, TLS, credentials) ─> wire (-v) ─> Session
 //! ```
 
 mod config;
 mod flags;
+mod proxy;
 mod transport;
 pub mod wire;
 
@@ -80,7 +81,7 @@ impl Session {
         // Fails only when a provider is there already, which is what is wanted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let bad = |problem: String| Failure::Kubeconfig { problem };
-        let config = config::load(global).await?;
+        let (config, proxy_url) = config::load(global).await?;
         if global.verbosity >= 6
             && let Some(path) = kubeconfig_path(global)
         {
@@ -91,7 +92,9 @@ impl Session {
             .clone()
             .unwrap_or_else(|| config.default_namespace.clone());
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let kube = transport::open(&config, global.verbosity).map_err(|error| bad(error.to_string()))?;
+        let proxy = proxy::Proxy::on_the_way(&config.cluster_url, proxy_url.as_deref());
+        let proxy = proxy.map_err(|error| bad(error.to_string()))?;
+        let kube = transport::open(&config, proxy, global.verbosity).map_err(|error| bad(error.to_string()))?;
         Ok(Self {
             kube,
             namespace,

@@ -310,6 +310,13 @@ impl Import {
     }
 }
 
+fn chunk(data: Vec<u8>) -> ImportChunk {
+    ImportChunk {
+        data,
+        ..ImportChunk::default()
+    }
+}
+
 /// Sends an archive to the runtime and gives back the last word on each image in it.
 ///
 /// # Errors
@@ -325,7 +332,7 @@ pub async fn import(
         // A file that can't be read to its end is refused by the runtime as cut off.
         let length = reader.read(&mut data).await.unwrap_or(0);
         data.truncate(length);
-        (length > 0).then_some((ImportChunk { data }, reader))
+        (length > 0).then_some((chunk(data), reader))
     });
     let what = format!("can't import {name}");
     let answer = runtime

@@ -206,6 +206,7 @@ mod tests {
             state: state.into(),
             offset_bytes,
             total_bytes,
+            ..Layer::default()
         };
         let layers = [
             layer(State::Exists, 0, 10),

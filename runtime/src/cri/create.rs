@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ use crate::images::Image;
 use crate::oci::{self, Rootfs, SpecInputs, Users, devices};
 use crate::sandbox::SandboxError;
 use crate::state::{ContainerPhase, ContainerRecord, SandboxRecord, UserRecord};
+use crate::user_namespace::UserNamespace;
 
 /// Longest /etc/passwd or /etc/group that is read: an image's author decides what is in them.
 const USER_FILE_LIMIT: u64 = 1024 * 1024;
@@ -118,10 +119,8 @@ fn make(
     };
     let (passwd, group) = (read("etc/passwd")?, read("etc/group")?);
     if let Some(users) = sandbox.users().map_err(SandboxError::from)? {
-        // What is written there has the host's numbers; this is the container's root.
-        let (uid, gid) = users.root();
-        chown(&layers.upper, Some(uid), Some(gid))
-            .map_err(|error| Status::unknown(format!("give the writable layer to the pod's root: {error}")))?;
+        give_to_pod(&layers.upper, &users)
+            .map_err(|error| Status::unknown(format!("give the writable layer to the pod's users: {error}")))?;
     }
     let rootfs = Rootfs {
         lower: layers.lower.clone(),
@@ -162,6 +161,14 @@ fn make(
     write_bundle(&bundle, &spec)
         .map_err(|error| Status::unknown(format!("write the bundle {}: {error}", bundle.display())))?;
     Ok(record(id, sandbox, config, image, &spec, cgroup, log_path))
+}
+
+/// The writable layer's root has the owner of the image's. It isn't mapped as the layers below are: what is written there has
+/// the host's numbers.
+fn give_to_pod(upper: &Path, users: &UserNamespace) -> io::Result<()> {
+    let metadata = fs::metadata(upper)?;
+    let (uid, gid) = (users.uids.on_host(metadata.uid()), users.gids.on_host(metadata.gid()));
+    chown(upper, uid.or(Some(users.uids.host)), gid.or(Some(users.gids.host)))
 }
 
 fn record(

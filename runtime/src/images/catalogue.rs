@@ -1,6 +1,7 @@
 //! Which images there are and what they are called: `images.json`, one file, replaced as a whole. So a tag that moves from one
 //! image to another is never on both or on none, whenever the power goes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ pub struct Image {
     pub tags: Vec<String>,
     /// `NAME@DIGEST`, in full form; the digest is that of the index or manifest that was pulled.
     pub digests: Vec<String>,
+    /// Index or manifest that a tag stands for; a tag of an older version's may lack it.
+    pub targets: BTreeMap<String, Digest>,
     /// Config and compressed layers.
     pub size_bytes: u64,
     /// What to run, and on which layers.
@@ -44,6 +47,8 @@ struct Record {
     id: Digest,
     tags: Vec<String>,
     digests: Vec<String>,
+    #[serde(default)]
+    targets: BTreeMap<String, Digest>,
     size_bytes: u64,
     pinned: bool,
     content: Vec<Digest>,
@@ -76,6 +81,28 @@ pub(super) enum Removal {
     Removed,
 }
 
+/// What giving a name did.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Tagging {
+    /// There is no image of the old name.
+    NotFound,
+    /// An image has the new name.
+    Taken,
+    /// It has it now.
+    Tagged,
+}
+
+impl Image {
+    /// The index or manifest that one of the image's names stands for; none if it isn't known.
+    pub(crate) fn target(&self, name: &str) -> Option<&Digest> {
+        let by = match name.rsplit_once('@') {
+            Some(_) => By::Digest(name.to_owned()),
+            None => By::Tag(name.to_owned()),
+        };
+        target(self, &by)
+    }
+}
+
 impl Catalogue {
     /// Reads `images.json`. An image whose config or layers are missing is left out, with a warning: it is pulled again when
     /// somebody needs it.
@@ -100,6 +127,15 @@ impl Catalogue {
             images: RwLock::new(images),
             writing: std::sync::Mutex::new(()),
         })
+    }
+
+    /// One that nothing is in, nor on disk.
+    pub(super) fn empty(path: PathBuf) -> Self {
+        Self {
+            path,
+            images: RwLock::default(),
+            writing: std::sync::Mutex::default(),
+        }
     }
 
     pub(super) fn list(&self) -> Vec<Arc<Image>> {
@@ -130,6 +166,26 @@ impl Catalogue {
         Ok(removal)
     }
 
+    /// Gives the image `name` one more tag. From another image the tag is taken only with `force`.
+    pub(super) fn tag(&self, name: &str, tag: &str, force: bool) -> io::Result<Tagging> {
+        let mut tagging = Tagging::NotFound;
+        self.change(|images| {
+            tagging = match (find(images, name), find_tag(images, tag)) {
+                (Ok(None) | Err(()), _) => Tagging::NotFound,
+                (Ok(Some(_)), Some(_)) if !force => Tagging::Taken,
+                (Ok(Some((image, by))), _) => {
+                    let mut named = (*image).clone();
+                    let target = target(&image, &by).cloned();
+                    named.tags.push(tag.to_owned());
+                    named.targets.extend(target.map(|target| (tag.to_owned(), target)));
+                    *images = with(images, named);
+                    Tagging::Tagged
+                }
+            };
+        })?;
+        Ok(tagging)
+    }
+
     /// Writes the new list down, then shows it.
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<Image>>)) -> io::Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -139,6 +195,7 @@ impl Catalogue {
             id: image.id.clone(),
             tags: image.tags.clone(),
             digests: image.digests.clone(),
+            targets: image.targets.clone(),
             size_bytes: image.size_bytes,
             pinned: image.pinned,
             content: image.content.clone(),
@@ -173,6 +230,7 @@ fn load(record: Record, content: &Content, snapshots: &Snapshots) -> io::Result<
         id: record.id,
         tags: record.tags,
         digests: record.digests,
+        targets: record.targets,
         size_bytes: record.size_bytes,
         config,
         chain: chains.into_iter().next_back(),
@@ -187,6 +245,27 @@ enum By {
     Id,
     Tag(String),
     Digest(String),
+}
+
+/// A digest names its document itself. A tag of an older version's record has what was pulled last from its repository.
+fn target<'a>(image: &'a Image, by: &By) -> Option<&'a Digest> {
+    let known = match by {
+        By::Tag(tag) => image.targets.get(tag),
+        By::Digest(name) => {
+            let digest = name.rsplit_once('@').map(|(_, digest)| digest);
+            return image.content.iter().find(|known| digest == Some(known.as_str()));
+        }
+        By::Id => image.targets.values().next(),
+    };
+    let pulled = || {
+        let digest = image.digests.last()?.rsplit_once('@')?.1;
+        image.content.iter().find(|known| known.as_str() == digest)
+    };
+    known.or_else(pulled)
+}
+
+fn find_tag<'a>(images: &'a [Arc<Image>], tag: &str) -> Option<&'a Arc<Image>> {
+    images.iter().find(|image| image.tags.iter().any(|own| own == tag))
 }
 
 /// `Err` where a part of an id fits several.
@@ -245,6 +324,9 @@ fn with(images: &[Arc<Image>], mut new: Image) -> Vec<Arc<Image>> {
             };
             add(&mut new.tags, &image.tags);
             add(&mut new.digests, &image.digests);
+            for (tag, target) in &image.targets {
+                new.targets.entry(tag.clone()).or_insert_with(|| target.clone());
+            }
             new.content.extend(image.content.iter().cloned());
             new.content.sort();
             new.content.dedup();
@@ -253,7 +335,9 @@ fn with(images: &[Arc<Image>], mut new: Image) -> Vec<Arc<Image>> {
         }
         let mut image = Arc::clone(image);
         if image.tags.iter().any(|tag| new.tags.contains(tag)) {
-            Arc::make_mut(&mut image).tags.retain(|tag| !new.tags.contains(tag));
+            let image = Arc::make_mut(&mut image);
+            image.tags.retain(|tag| !new.tags.contains(tag));
+            image.targets.retain(|tag, _| !new.tags.contains(tag));
         }
         if has_name(&image) {
             list.push(image);
@@ -285,6 +369,7 @@ fn without(images: &[Arc<Image>], name: &str) -> (Vec<Arc<Image>>, Removal) {
             }
         }
     }
+    left.targets.retain(|tag, _| left.tags.contains(tag));
     let removal = if has_name(&left) {
         Removal::Untagged
     } else {
@@ -313,6 +398,7 @@ mod tests {
                 .iter()
                 .map(|name| format!("{name}@{}", Digest::of(content.as_bytes())))
                 .collect(),
+            targets: BTreeMap::new(),
             size_bytes: 1,
             config: ImageConfiguration::default(),
             chain: None,
@@ -374,6 +460,32 @@ mod tests {
         let twice = prefixes.windows(2).find(|pair| pair[0] == pair[1]).expect("two alike")[0].to_owned();
         assert!(find(&list, &twice).is_err());
         assert_eq!(without(&list, &twice).1, Removal::Ambiguous);
+    }
+
+    #[test]
+    fn a_new_name_stands_for_what_the_old_one_does() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("images.json");
+        let catalogue = Catalogue::empty(path);
+        let manifest = Digest::of(b"manifest");
+        let mut first = image("x", &["docker.io/library/a:1"], &[]);
+        first
+            .targets
+            .insert("docker.io/library/a:1".to_owned(), manifest.clone());
+        catalogue.add(first).expect("added");
+        catalogue
+            .add(image("y", &["docker.io/library/b:1"], &[]))
+            .expect("added");
+        let tag = |name: &str, tag: &str, force| catalogue.tag(name, tag, force).expect("written");
+        assert_eq!(tag("a:2", "docker.io/library/c:1", false), Tagging::NotFound);
+        assert_eq!(tag("a:1", "docker.io/library/b:1", false), Tagging::Taken);
+        assert_eq!(tag("a:1", "docker.io/library/c:1", false), Tagging::Tagged);
+        assert_eq!(tag("a:1", "docker.io/library/b:1", true), Tagging::Tagged);
+        let list = catalogue.list();
+        assert_eq!(list.len(), 1, "the other image has no name left");
+        for name in &list[0].tags {
+            assert_eq!(list[0].target(name), Some(&manifest), "{name}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,6 +45,24 @@ impl Content {
 
     pub(crate) fn has(&self, digest: &Digest) -> bool {
         self.path(digest).exists()
+    }
+
+    /// Length in bytes; none if it isn't here.
+    pub(crate) fn size(&self, digest: &Digest) -> io::Result<Option<u64>> {
+        match fs::metadata(self.path(digest)) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a blob's first bytes are these.
+    pub(crate) fn begins_with(&self, digest: &Digest, bytes: &[u8]) -> io::Result<bool> {
+        let mut first = Vec::new();
+        File::open(self.path(digest))?
+            .take(bytes.len() as u64)
+            .read_to_end(&mut first)?;
+        Ok(first == bytes)
     }
 
     /// A small blob, verified again: a damaged disk must not change what runs.

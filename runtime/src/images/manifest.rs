@@ -60,6 +60,22 @@ pub(crate) fn read(bytes: &[u8], announced: &str) -> Result<Document, Unusable> 
     }
 }
 
+/// A document's media type: its own, or what it must be.
+pub(crate) fn media_type(bytes: &[u8]) -> String {
+    #[derive(serde::Deserialize, Default)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Kind {
+        media_type: String,
+        manifests: Option<serde::de::IgnoredAny>,
+    }
+    let kind: Kind = serde_json::from_slice(bytes).unwrap_or_default();
+    if !kind.media_type.is_empty() {
+        return kind.media_type;
+    }
+    let kind = if kind.manifests.is_some() { "index" } else { "manifest" };
+    format!("application/vnd.oci.image.{kind}.v1+json")
+}
+
 /// A layer of an image: where it comes from and what it becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LayerPlan {
@@ -99,6 +115,29 @@ pub(crate) fn plan(layers: &[Descriptor], config: &ImageConfiguration) -> Result
         });
     }
     Ok(plan)
+}
+
+/// docker's schema 2 for an image that came without a manifest, as containerd makes it: layers by digest, length and whether
+/// they are compressed. The same image always gives the same bytes.
+pub(crate) fn of_docker(config: &Digest, config_bytes: u64, layers: &[(Digest, u64, bool)]) -> Vec<u8> {
+    const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+    let descriptor =
+        |kind: &str, digest: &Digest, size: u64| serde_json::json!({"mediaType": kind, "size": size, "digest": digest});
+    let layer = |(digest, size, gzipped): &(Digest, u64, bool)| {
+        let kind = if *gzipped {
+            format!("{LAYER}.gzip")
+        } else {
+            LAYER.to_owned()
+        };
+        descriptor(&kind, digest, *size)
+    };
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": descriptor("application/vnd.docker.container.image.v1+json", config, config_bytes),
+        "layers": layers.iter().map(layer).collect::<Vec<_>>(),
+    });
+    manifest.to_string().into_bytes()
 }
 
 pub(crate) fn digest_of(descriptor: &Descriptor) -> Result<Digest, InvalidDigest> {

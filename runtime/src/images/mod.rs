@@ -10,6 +10,8 @@
 //! - `layer`, `unpack/`: one layer from compressed bytes to a directory, in one pass
 //! - `content`: blobs by digest; `../snapshots`: unpacked layers by chain id; `catalogue`: which images there are
 //! - `import`: archives in a registry's place; `progress`: what watchers see
+//! - `namespaces`: lists of images that don't know each other, on the same blobs and layers; `listing`: what a list tells
+//! - `push`, `export`: the way back, from blobs to a registry or an archive
 //!
 //! Nothing here knows the CRI or containers; a running container keeps its layers by its snapshot.
 
@@ -19,13 +21,17 @@ mod catalogue;
 pub(crate) mod content;
 pub mod digest;
 pub mod error;
+mod export;
 mod import;
 mod layer;
+mod listing;
 mod locks;
 pub(crate) mod manifest;
+pub(crate) mod namespaces;
 pub mod platform;
 pub(crate) mod progress;
 mod pull;
+mod push;
 pub mod reference;
 pub mod registry;
 mod service;
@@ -44,23 +50,28 @@ use crate::snapshots::trash::Trash;
 use crate::snapshots::{SnapshotError, Snapshots, Usage};
 use busy::{Activity, Busy};
 pub use catalogue::Image;
-use catalogue::{Catalogue, Removal};
+use catalogue::{Catalogue, Removal, Tagging};
 use content::Content;
 use digest::ChainId;
 pub use error::PullError;
+pub use export::ExportError;
 pub use import::{ImportError, SpoolError};
 use layer::Destination;
 use locks::Locks;
+use namespaces::{InvalidNamespace, Namespaces};
 use platform::Platform;
 use progress::Board;
+pub use push::PushError;
 use reference::Reference;
-use registry::{Clients, Credentials, Registries};
+use registry::{Access, Clients, Credentials, Registries};
 pub use service::ImagesService;
 
-/// All images of one data directory. Cheap to clone; all clones are the same.
+/// The images of one namespace in a data directory. Cheap to clone; all clones are the same.
 #[derive(Clone, Debug)]
 pub struct Images {
     inner: Arc<Inner>,
+    namespace: Arc<str>,
+    catalogue: Arc<Catalogue>,
 }
 
 #[derive(Debug)]
@@ -71,7 +82,7 @@ struct Inner {
     clients: Clients,
     destination: Destination,
     trash: Arc<Trash>,
-    catalogue: Catalogue,
+    namespaces: Namespaces,
     board: Arc<Board>,
     layer_locks: Locks<ChainId>,
     running: Mutex<HashMap<Wanted, WeakShared<Running>>>,
@@ -79,7 +90,7 @@ struct Inner {
 }
 
 /// Pulls with other credentials are other pulls: nobody gets an image by somebody else's login.
-type Wanted = (Reference, Option<Credentials>);
+type Wanted = (Arc<str>, Reference, Access);
 type Running = BoxFuture<'static, Result<Arc<Image>, PullError>>;
 
 /// Why the images couldn't be opened.
@@ -117,6 +128,20 @@ pub enum OpenError {
     },
 }
 
+/// Why an image couldn't be given a name.
+#[derive(Debug, thiserror::Error)]
+pub enum TagError {
+    /// There is nothing of this name.
+    #[error("no image named {0:?}")]
+    NotFound(String),
+    /// Another image has the new name.
+    #[error("image {0:?}: already exists")]
+    Taken(String),
+    /// The list of images couldn't be written.
+    #[error("can't write the list of images")]
+    Catalogue(#[source] io::Error),
+}
+
 /// Why an image couldn't be removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
@@ -138,8 +163,8 @@ pub enum RemoveError {
 }
 
 impl Images {
-    /// Opens `<root>/content`, `<root>/snapshots`, `<root>/trash` and `<root>/images.json`; what is missing is made, what a
-    /// crash left unfinished is removed. Blocks.
+    /// Opens `<root>/content`, `<root>/snapshots`, `<root>/trash` and the lists of images; what is missing is made, what a
+    /// crash left unfinished is removed. Gives the CRI's images. Blocks.
     ///
     /// # Errors
     /// The disk refuses, or what is there can't be read.
@@ -149,9 +174,8 @@ impl Images {
         let path = root.join("content");
         let content = Content::open(&path, Arc::clone(&trash)).map_err(|source| OpenError::Content { path, source })?;
         let snapshots = Snapshots::open(&root.join("snapshots"), Arc::clone(&trash))?;
-        let path = root.join("images.json");
-        let catalogue = Catalogue::open(path.clone(), &content, &snapshots);
-        let catalogue = catalogue.map_err(|source| OpenError::Catalogue { path, source })?;
+        let namespaces = Namespaces::open(root, &content, &snapshots)?;
+        let (namespace, catalogue) = namespaces.of_cri();
         let inner = Inner {
             root: root.to_owned(),
             host: Platform::host(),
@@ -162,13 +186,36 @@ impl Images {
                 snapshots: Arc::new(snapshots),
             },
             trash,
-            catalogue,
+            namespaces,
             board: Board::new(),
             layer_locks: Locks::default(),
             running: Mutex::default(),
             activity: Activity::default(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+            namespace,
+            catalogue,
+        })
+    }
+
+    /// The same blobs and layers with another namespace's list of images; without a name, the CRI's.
+    ///
+    /// # Errors
+    /// That is no name of a namespace.
+    pub fn in_namespace(&self, name: &str) -> Result<Self, InvalidNamespace> {
+        let (namespace, catalogue) = self.inner.namespaces.get(name)?;
+        Ok(Self {
+            inner: Arc::clone(&self.inner),
+            namespace,
+            catalogue,
+        })
+    }
+
+    /// Names of namespaces that have images.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<String> {
+        self.inner.namespaces.names()
     }
 
     /// Pulls an image, or waits for a pull of the same reference with the same credentials that is running already. When the
@@ -177,7 +224,15 @@ impl Images {
     /// # Errors
     /// See [`PullError`].
     pub async fn pull(&self, reference: &Reference, credentials: Option<Credentials>) -> Result<Arc<Image>, PullError> {
-        let wanted = (reference.clone(), credentials);
+        self.pull_by(reference, Access::with(credentials)).await
+    }
+
+    /// As [`Images::pull`], by any way to the registry.
+    ///
+    /// # Errors
+    /// See [`PullError`].
+    pub async fn pull_by(&self, reference: &Reference, access: Access) -> Result<Arc<Image>, PullError> {
+        let wanted = (Arc::clone(&self.namespace), reference.clone(), access);
         let pull = self.join_or_start(wanted);
         let result = pull.await;
         self.running()
@@ -201,13 +256,13 @@ impl Images {
     /// All images.
     #[must_use]
     pub fn list(&self) -> Vec<Arc<Image>> {
-        self.inner.catalogue.list()
+        self.catalogue.list()
     }
 
     /// By tag or digest reference, id, or the beginning of an id that no other has (at least three digits).
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Arc<Image>> {
-        self.inner.catalogue.find(name)
+        self.catalogue.find(name)
     }
 
     /// Takes a name away: a tag, a digest, or with an id all of them. With its last name the image goes, and what no other
@@ -217,7 +272,7 @@ impl Images {
     /// There is no such image, or the disk refuses.
     pub async fn remove(&self, name: &str) -> Result<(), RemoveError> {
         let (images, wanted) = (self.clone(), name.to_owned());
-        let removal = tokio::task::spawn_blocking(move || images.inner.catalogue.remove(&wanted)).await;
+        let removal = tokio::task::spawn_blocking(move || images.catalogue.remove(&wanted)).await;
         match removal
             .expect("removing doesn't panic")
             .map_err(RemoveError::Catalogue)?
@@ -226,6 +281,19 @@ impl Images {
             Removal::Ambiguous => Err(RemoveError::Ambiguous(name.to_owned())),
             Removal::Untagged => Ok(()),
             Removal::Removed => self.collect().await,
+        }
+    }
+
+    /// Gives an image one more name; takes that from another image only with `force`. Blocks until it is on disk.
+    ///
+    /// # Errors
+    /// There is no such image, the name is taken, or the disk refuses.
+    pub fn tag(&self, name: &str, tag: &Reference, force: bool) -> Result<(), TagError> {
+        let tag = tag.tagged().unwrap_or_else(|| tag.to_string());
+        match self.catalogue.tag(name, &tag, force).map_err(TagError::Catalogue)? {
+            Tagging::Tagged => Ok(()),
+            Tagging::NotFound => Err(TagError::NotFound(name.to_owned())),
+            Tagging::Taken => Err(TagError::Taken(tag)),
         }
     }
 
@@ -252,7 +320,7 @@ impl Images {
             .and_then(WeakShared::upgrade)
             .filter(|pull| pull.peek().is_none());
         joined.unwrap_or_else(|| {
-            let pull = pull::run(self.clone(), wanted.0.clone(), wanted.1.clone())
+            let pull = pull::run(self.clone(), wanted.1.clone(), wanted.2.clone())
                 .boxed()
                 .shared();
             running.insert(wanted, pull.downgrade().expect("it hasn't run yet"));
@@ -283,7 +351,7 @@ impl Images {
         };
         let images = self.clone();
         let collected = tokio::task::spawn_blocking(move || {
-            let list = images.list();
+            let list = images.inner.namespaces.all_images();
             let chains: HashSet<ChainId> = list.iter().filter_map(|image| image.chain.clone()).collect();
             let blobs = list.iter().flat_map(|image| image.content.iter().cloned()).collect();
             images
@@ -300,6 +368,18 @@ impl Images {
                 .map_err(RemoveError::Content)
         });
         collected.await.expect("collecting doesn't panic")
+    }
+}
+
+impl Inner {
+    /// The login that the node has for a registry.
+    fn configured(&self, host: &str) -> Result<Option<Credentials>, PullError> {
+        match &self.registries.docker_config {
+            Some(path) => {
+                registry::credentials_for(path, host).map_err(|error| PullError::DockerConfig(Arc::new(error)))
+            }
+            None => Ok(None),
+        }
     }
 }
 

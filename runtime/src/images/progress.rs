@@ -99,8 +99,27 @@ impl Tracker {
             state: State::Waiting.into(),
             offset_bytes: 0,
             total_bytes,
+            kind: String::new(),
         };
         self.change(|picture| picture.layers = layers.map(waiting).collect());
+    }
+
+    /// Says how far an index, a manifest or a config is.
+    pub(crate) fn document(&self, kind: &str, digest: &str, bytes: u64, state: State) {
+        let here = matches!(state, State::Done | State::Exists);
+        let document = Layer {
+            digest: digest.to_owned(),
+            state: state.into(),
+            offset_bytes: if here { bytes } else { 0 },
+            total_bytes: bytes,
+            kind: kind.to_owned(),
+        };
+        self.change(
+            |picture| match picture.documents.iter_mut().find(|known| known.digest == digest) {
+                Some(known) => *known = document,
+                None => picture.documents.push(document),
+            },
+        );
     }
 
     pub(crate) fn state(&self, layer: usize, state: State) {

@@ -7,17 +7,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use minik_api::images::layer::State;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
 
 use super::assemble::{Assembly, Source};
-use super::catalogue::Image;
+use super::catalogue::{Catalogue, Image};
 use super::digest::Digest;
 use super::error::{PullError, chain};
 use super::manifest::{self, Document, Unusable};
 use super::platform::Platform;
 use super::progress::Tracker;
 use super::reference::Reference;
-use super::registry::{self, Blob, Credentials, Fetched, Session};
+use super::registry::{self, Access, Blob, Fetched, Session};
 use super::{Images, Inner};
 
 /// An index may point at an index; no tool nests them deeper.
@@ -26,22 +27,20 @@ const INDEXES: usize = 3;
 const CONFIG_BYTES: u64 = 4 << 20;
 
 /// Pulls, and tells the watchers.
-pub(super) async fn run(
-    images: Images,
-    reference: Reference,
-    credentials: Option<Credentials>,
-) -> Result<Arc<Image>, PullError> {
+pub(super) async fn run(images: Images, reference: Reference, access: Access) -> Result<Arc<Image>, PullError> {
     let busy = images.busy().await;
     let tracker = images.inner.board.track(reference.to_string());
     let pull = Pull {
         inner: &images.inner,
+        catalogue: &images.catalogue,
+        access: &access,
         reference: &reference,
         tracker: &tracker,
     };
-    let mut result = pull.run(credentials.clone()).await;
+    let mut result = pull.run().await;
     if is_no_space(&result) && images.trash_is_emptied().await {
         // What was removed a moment ago took the space.
-        result = pull.run(credentials).await;
+        result = pull.run().await;
     }
     if is_no_space(&result) {
         // Everywhere else whole layers are kept for the next attempt: here they would keep the disk full.
@@ -64,6 +63,8 @@ fn is_no_space(result: &Result<Arc<Image>, PullError>) -> bool {
 
 struct Pull<'a> {
     inner: &'a Inner,
+    catalogue: &'a Catalogue,
+    access: &'a Access,
     reference: &'a Reference,
     tracker: &'a Tracker,
 }
@@ -78,15 +79,18 @@ struct Resolved {
 }
 
 impl Pull<'_> {
-    async fn run(&self, credentials: Option<Credentials>) -> Result<Arc<Image>, PullError> {
-        let mut sessions = self.sessions(credentials)?;
+    async fn run(&self) -> Result<Arc<Image>, PullError> {
+        let mut sessions = self.sessions()?;
         if let Some(image) = self.unchanged(&sessions[0]).await {
             return Ok(image);
         }
         let (preferred, resolved) = self.resolve(&sessions).await?;
         // Mirrors that failed are not asked again; those behind the one that answered stand by.
         sessions.drain(..preferred);
+        self.show(&resolved);
         let (config_digest, config_bytes) = self.config(&sessions, resolved.manifest.config()).await?;
+        self.tracker
+            .document("config", config_digest.as_str(), config_bytes.len() as u64, State::Done);
         let config: ImageConfiguration = serde_json::from_slice(&config_bytes)
             .map_err(|error| self.broken(format!("its config can't be read: {error}")))?;
         self.check_platform(&config)?;
@@ -106,14 +110,11 @@ impl Pull<'_> {
             self.keep(&document.digest, &document.bytes)?;
             content.push(document.digest.clone());
         }
+        let tag = self.reference.tagged().filter(|_| self.reference.digest().is_none());
         let image = Image {
             id: config_digest,
-            tags: self
-                .reference
-                .tagged()
-                .filter(|_| self.reference.digest().is_none())
-                .into_iter()
-                .collect(),
+            targets: tag.iter().map(|tag| (tag.clone(), resolved.top.clone())).collect(),
+            tags: tag.into_iter().collect(),
             digests: vec![format!("{}@{}", self.reference.name(), resolved.top)],
             size_bytes: config_bytes.len() as u64 + plan.iter().map(|layer| layer.size_bytes).sum::<u64>(),
             config,
@@ -121,28 +122,24 @@ impl Pull<'_> {
             pinned: false,
             content,
         };
-        self.inner
-            .catalogue
+        self.catalogue
             .add(image)
             .map_err(|error| self.store("record the image", error))
     }
 
     /// One session for each place to ask. Credentials given for a registry never go to its mirrors.
-    fn sessions(&self, given: Option<Credentials>) -> Result<Vec<Session>, PullError> {
+    fn sessions(&self) -> Result<Vec<Session>, PullError> {
         let registries = &self.inner.registries;
-        let configured = |host: &str| match &registries.docker_config {
-            Some(path) => {
-                registry::credentials_for(path, host).map_err(|error| PullError::DockerConfig(Arc::new(error)))
-            }
-            None => Ok(None),
-        };
-        let endpoints = registry::endpoints(self.reference.registry(), &registries.mirrors);
+        let given = &self.access.credentials;
+        let configured = |host: &str| self.inner.configured(host);
+        let registry = self.reference.registry();
+        let endpoints = registry::endpoints(registry, &registries.mirrors, self.access.plain_http);
         let mut sessions = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
-            let credentials = match (&given, &endpoint.mirror_of) {
+            let credentials = match (given, &endpoint.mirror_of) {
                 (_, Some(_)) => configured(&endpoint.host)?,
                 (Some(given), None) => Some(given.clone()),
-                (None, None) => configured(self.reference.registry())?,
+                (None, None) => configured(registry)?,
             };
             let (clients, repository) = (&self.inner.clients, self.reference.repository());
             let session = Session::new(clients, endpoint, repository, credentials, registries.patience)?;
@@ -154,7 +151,7 @@ impl Pull<'_> {
     /// The image that is here already, if the registry says that its name still means the same. A failure means nothing: the
     /// fetch that follows tells the reason.
     async fn unchanged(&self, session: &Session) -> Option<Arc<Image>> {
-        let image = self.inner.catalogue.find(&self.reference.to_string())?;
+        let image = self.catalogue.find(&self.reference.to_string())?;
         let digest = session.head(self.reference.object()).await.ok()??;
         let name = format!("{}@{digest}", self.reference.name());
         image.digests.contains(&name).then_some(image)
@@ -241,6 +238,20 @@ impl Pull<'_> {
             });
         }
         Ok((digest, bytes.freeze()))
+    }
+
+    /// Shows the documents that have come, and the config that is to come.
+    fn show(&self, resolved: &Resolved) {
+        let last = resolved.documents.len() - 1;
+        for (number, document) in resolved.documents.iter().enumerate() {
+            let kind = if number == last { "manifest" } else { "index" };
+            let bytes = document.bytes.len() as u64;
+            self.tracker
+                .document(kind, document.digest.as_str(), bytes, State::Done);
+        }
+        let config = resolved.manifest.config();
+        self.tracker
+            .document("config", &config.digest().to_string(), config.size(), State::Waiting);
     }
 
     fn check_platform(&self, config: &ImageConfiguration) -> Result<(), PullError> {

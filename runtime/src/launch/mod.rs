@@ -23,6 +23,7 @@ pub mod parent;
 pub mod plan;
 pub mod report;
 pub mod rootfs_file;
+pub mod rootfs_mount;
 mod steps;
 pub mod trial;
 

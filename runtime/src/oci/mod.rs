@@ -35,6 +35,10 @@ pub use users::{Users, resolve as resolve_user};
 
 use crate::user_namespace::{UserNamespace, UserNamespaceError};
 
+/// The runtime specification that has all that is used here. A runtime may refuse one that it is too old for: crun 1.8
+/// takes 1.0 alone.
+const VERSION: &str = "1.0.2";
+
 /// Directories of a container's root filesystem: read-only layers and a writable one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rootfs {
@@ -148,6 +152,14 @@ pub enum SpecError {
         /// Why not.
         reason: &'static str,
     },
+    /// A mount has an option that mounts of pods don't have.
+    #[error("mount at {destination:?}: the option {option:?} is not one of noexec, nodev and nosuid")]
+    MountOption {
+        /// Where.
+        destination: String,
+        /// The option.
+        option: String,
+    },
     /// A Localhost profile was asked for and not given.
     #[error("seccomp profile {0:?} was not read")]
     Localhost(String),
@@ -177,7 +189,7 @@ pub fn spec(inputs: &SpecInputs<'_>) -> Result<Spec, SpecError> {
         .readonly(context.readonly_rootfs)
         .build();
     let builder = SpecBuilder::default()
-        .version("1.2.0".to_owned())
+        .version(VERSION.to_owned())
         .root(root.expect("all fields have defaults"))
         .process(process)
         .mounts(mounts::mounts(inputs)?)
@@ -262,7 +274,9 @@ fn linux(inputs: &SpecInputs<'_>) -> Result<Linux, SpecError> {
             .set_gid_mappings(Some(users.gids.to_oci()));
     }
     linux.set_seccomp(seccomp::profile(inputs)?);
-    linux.set_sysctl(None).set_rootfs_propagation(None);
+    linux
+        .set_sysctl(None)
+        .set_rootfs_propagation(rootfs_propagation(inputs));
     Ok(linux)
 }
 
@@ -304,6 +318,26 @@ fn namespaces(inputs: &SpecInputs<'_>) -> Result<Vec<LinuxNamespace>, SpecError>
         builder.build().expect("all fields have defaults")
     };
     Ok(all.into_iter().map(build).collect())
+}
+
+/// A mount can only be shared with the host, or be its slave, if the root it is made in is no less (mount_namespaces(7)).
+fn rootfs_propagation(inputs: &SpecInputs<'_>) -> Option<String> {
+    use cri::MountPropagation::{PropagationBidirectional, PropagationHostToContainer};
+    let asked = |wanted| {
+        inputs
+            .container
+            .mounts
+            .iter()
+            .any(|mount| mount.propagation() == wanted)
+    };
+    let propagation = if asked(PropagationBidirectional) {
+        "rshared"
+    } else if asked(PropagationHostToContainer) {
+        "rslave"
+    } else {
+        return None;
+    };
+    Some(propagation.to_owned())
 }
 
 /// Hidden and read-only paths: the kubelet's, else what every runtime hides (moby's and containerd's defaults).

@@ -7,6 +7,9 @@ use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder, Mount, MountBuild
 
 use super::{SpecError, SpecInputs};
 
+/// What a mount may be restricted to besides being read-only.
+const RESTRICTIONS: [&str; 3] = ["noexec", "nodev", "nosuid"];
+
 pub(super) fn mounts(inputs: &SpecInputs<'_>) -> Result<Vec<Mount>, SpecError> {
     let mut asked = inputs
         .container
@@ -87,6 +90,13 @@ fn asked(mount: &cri::Mount) -> Result<Mount, SpecError> {
         ([uids], [gids]) => Some((linux_mapping(uids), linux_mapping(gids))),
         _ => return Err(refuse("a mount has one mapping of users and one of groups, or none")),
     };
+    let further = mount.mount_options.iter().map(String::as_str);
+    if let Some(other) = further.clone().find(|option| !RESTRICTIONS.contains(option)) {
+        return Err(SpecError::MountOption {
+            destination: mount.container_path.clone(),
+            option: other.to_owned(),
+        });
+    }
     let propagation = match mount.propagation() {
         cri::MountPropagation::PropagationPrivate => "rprivate",
         cri::MountPropagation::PropagationHostToContainer => "rslave",
@@ -114,7 +124,8 @@ fn asked(mount: &cri::Mount) -> Result<Mount, SpecError> {
         return Err(refuse("nothing can be mounted at the root itself"));
     }
     let source = Path::new(&mount.host_path);
-    let mut bind = bind(&destination.to_string_lossy(), source, &["rbind", propagation, access]);
+    let options: Vec<&str> = ["rbind", propagation, access].into_iter().chain(further).collect();
+    let mut bind = bind(&destination.to_string_lossy(), source, &options);
     if let Some((uids, gids)) = mapped {
         bind.set_uid_mappings(Some(vec![uids]))
             .set_gid_mappings(Some(vec![gids]));

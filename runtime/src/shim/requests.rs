@@ -40,7 +40,7 @@ impl Server {
                 exec_id,
                 signal,
                 all,
-            } => self.kill(&container_id, exec_id.as_deref(), signal, all),
+            } => self.kill(from, &container_id, exec_id.as_deref(), signal, all),
             Request::Resize {
                 container_id,
                 width,
@@ -89,9 +89,13 @@ impl Server {
             Some((key, Some(_))) => drop(self.containers.remove(&key)),
             None => {}
         }
-        let bundle = Bundle::read(path, &self.cgroups.mounts())?;
+        let bundle = Bundle::read(path)?;
+        if self.foreign.is_some() {
+            return self.create_by_runtime(from, id, path, &bundle).map(|()| None);
+        }
+        let plan = bundle.plan(path, &self.cgroups.mounts())?;
         let (entry, mut notes) = self.cgroup_of(&bundle)?;
-        let launched = self.clone_container(from, id, path, &bundle, &entry);
+        let launched = self.clone_container(from, id, path, (&bundle, &plan), &entry);
         match launched {
             Ok(token) => {
                 let launching = self.launches.get_mut(&token).expect("it was put there");
@@ -130,14 +134,41 @@ impl Server {
         from: Token,
         id: String,
         path: &Path,
-        bundle: &Bundle,
+        (bundle, plan): (&Bundle, &launch::Plan),
         entry: &CgroupEntry,
     ) -> Result<Token, Fault> {
-        let mut streams = ContainerStreams::new(bundle.log()?, bundle.flag(annotation::STDIN_ONCE));
+        let (streams, tokens, stdio) = self.open_streams(bundle)?;
         let key = self.next_key;
         self.next_key += 1;
+        let launch = launch::start(plan, stdio, entry)?;
+        let pid = launch.cloned.pid;
+        let (namespaces, pid_namespace) = bundle.exec_namespaces(plan);
+        let container = Container {
+            id,
+            bundle: path.to_owned(),
+            pid,
+            pidfd: launch.cloned.pidfd,
+            cgroup: bundle.cgroup.clone(),
+            seccomp: bundle.seccomp(),
+            namespaces,
+            pid_namespace,
+            users: plan.users.as_ref().map(|(_, users)| *users),
+            terminal: None,
+            streams,
+            phase: Phase::Launching,
+        };
+        self.containers.insert(key, container);
+        self.sources
+            .extend(tokens.into_iter().map(|token| (token, Source::Streams(key))));
+        self.processes.insert(pid, Who::Container(key));
+        self.watch_launch(Launching::new(launch.status, from, Some(key), pid))
+    }
+
+    /// Opens the log, and pipes for a container without a terminal: what is to be read of them, and their other ends.
+    pub(super) fn open_streams(&mut self, bundle: &Bundle) -> Result<(ContainerStreams, Vec<Token>, Stdio), Fault> {
+        let mut streams = ContainerStreams::new(bundle.log()?, bundle.flag(annotation::STDIN_ONCE));
         let mut tokens = Vec::new();
-        let stdio = if bundle.plan.process.terminal.is_some() {
+        let stdio = if bundle.terminal() {
             Stdio::default()
         } else {
             let pipes = Pipes::new(bundle.flag(annotation::STDIN)).map_err(Fault::system)?;
@@ -157,28 +188,7 @@ impl Server {
             }
             pipes.theirs
         };
-        let launch = launch::start(&bundle.plan, stdio, entry)?;
-        let pid = launch.cloned.pid;
-        let (namespaces, pid_namespace) = bundle.exec_namespaces();
-        let container = Container {
-            id,
-            bundle: path.to_owned(),
-            pid,
-            pidfd: launch.cloned.pidfd,
-            cgroup: bundle.cgroup.clone(),
-            seccomp: bundle.seccomp(),
-            namespaces,
-            pid_namespace,
-            users: bundle.plan.users.as_ref().map(|(_, users)| *users),
-            terminal: None,
-            streams,
-            phase: Phase::Launching,
-        };
-        self.containers.insert(key, container);
-        self.sources
-            .extend(tokens.into_iter().map(|token| (token, Source::Streams(key))));
-        self.processes.insert(pid, Who::Container(key));
-        self.watch_launch(Launching::new(launch.status, from, Some(key), pid))
+        Ok((streams, tokens, stdio))
     }
 
     fn watch_launch(&mut self, launching: Launching) -> Result<Token, Fault> {
@@ -191,7 +201,16 @@ impl Server {
 
     fn exec(&mut self, from: Token, id: &str, exec_id: String, process: &Process, streams: Streams) -> Outcome {
         let attached = self.take_streams(from, streams)?;
+        let stdio = Stdio {
+            stdin: attached.stdin,
+            stdout: attached.stdout,
+            stderr: attached.stderr,
+        };
         let (key, container) = self.running(id)?;
+        if self.foreign.is_some() {
+            let executed = self.exec_by_runtime(key, exec_id, process, stdio, from);
+            return executed.map(|()| None);
+        }
         let plan = launch::plan::process(process, container.seccomp.as_ref())
             .map_err(|error| Fault::new(FaultKind::Invalid, error.to_string()))?;
         let entry = container
@@ -206,11 +225,6 @@ impl Server {
             pid_namespace: container.pid_namespace,
             users: container.users.as_ref(),
         };
-        let stdio = Stdio {
-            stdin: attached.stdin,
-            stdout: attached.stdout,
-            stderr: attached.stderr,
-        };
         let launch = launch::exec(&plan, &target, stdio, &entry.unwrap_or_default())?;
         let pid = launch.cloned.pid;
         let who = Who::Exec {
@@ -223,7 +237,7 @@ impl Server {
             .map(|_| None)
     }
 
-    fn kill(&mut self, id: &str, exec_id: Option<&str>, signal: i32, all: bool) -> Outcome {
+    fn kill(&mut self, from: Token, id: &str, exec_id: Option<&str>, signal: i32, all: bool) -> Outcome {
         let failed = |errno: Errno| match errno {
             Errno::ESRCH => Fault::new(FaultKind::NotFound, format!("{id}: the process has ended")),
             Errno::EINVAL => Fault::new(FaultKind::Invalid, format!("{signal} is no signal")),
@@ -242,6 +256,9 @@ impl Server {
                 .map(done);
         }
         let container = self.alive(id)?;
+        if !all && self.signals_by_runtime(container) {
+            return self.kill_by_runtime(id, signal, from).map(|()| None);
+        }
         match (&container.cgroup, all) {
             (Some(path), true) if signal == libc::SIGKILL => self.cgroups.kill(path).map_err(Fault::system)?,
             (Some(path), true) => {

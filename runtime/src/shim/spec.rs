@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 
+use super::OciRuntime;
 use crate::user_namespace::UserNamespace;
 
 /// A pod's sandbox.
@@ -42,6 +43,9 @@ pub struct SandboxSpec {
     /// Where the containers' log files are.
     #[serde(default)]
     pub log_directory: Option<PathBuf>,
+    /// Who launches the containers in place of the shim itself.
+    #[serde(default)]
+    pub oci_runtime: Option<OciRuntime>,
 }
 
 /// Where a namespace comes from.

@@ -89,6 +89,16 @@ struct Container {
     parent: Option<ChainId>,
 }
 
+/// A snapshot as a list tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// A layer's chain id, or whose writable layer it is.
+    pub(crate) key: String,
+    pub(crate) parent: Option<ChainId>,
+    /// What a layer takes; none for a writable one, which would have to be measured.
+    pub(crate) layer: Option<Usage>,
+}
+
 impl Snapshots {
     /// Reads the records under `root`, which is made if it is missing, and removes what a crash left unfinished.
     pub(crate) fn open(root: &Path, trash: Arc<Trash>) -> Result<Self, SnapshotError> {
@@ -188,6 +198,36 @@ impl Snapshots {
     #[must_use]
     pub fn layers_usage(&self) -> Usage {
         self.state().layers.values().map(|layer| layer.usage).sum()
+    }
+
+    /// What a stack of layers takes.
+    #[must_use]
+    pub fn stack_usage(&self, top: Option<&ChainId>) -> Usage {
+        let state = self.state();
+        let mut usage = Usage::default();
+        let mut next = top;
+        while let Some(layer) = next.and_then(|chain| state.layers.get(chain)) {
+            usage += layer.usage;
+            next = layer.parent.as_ref();
+        }
+        usage
+    }
+
+    /// Everything there is, layers first.
+    #[must_use]
+    pub(crate) fn list(&self) -> Vec<Listed> {
+        let state = self.state();
+        let layers = state.layers.iter().map(|(chain, layer)| Listed {
+            key: chain.to_string(),
+            parent: layer.parent.clone(),
+            layer: Some(layer.usage),
+        });
+        let containers = state.containers.iter().map(|(key, container)| Listed {
+            key: key.clone(),
+            parent: container.parent.clone(),
+            layer: None,
+        });
+        layers.chain(containers).collect()
     }
 
     /// A new directory for a layer that is about to be unpacked.

@@ -79,7 +79,10 @@ impl Node {
         let archive = archive::busybox(IMAGE);
         let chunks: Vec<ImportChunk> = archive
             .chunks(1 << 20)
-            .map(|data| ImportChunk { data: data.to_vec() })
+            .map(|data| ImportChunk {
+                data: data.to_vec(),
+                ..ImportChunk::default()
+            })
             .collect();
         let import = ImagesClient::new(channel)
             .import(tokio_stream::iter(chunks))

@@ -5,12 +5,14 @@ use std::io::Write as _;
 
 use anyhow::{anyhow, bail};
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Apply;
 use crate::apply::LAST_APPLIED;
 use crate::client::Session;
+use crate::commands::following::Followed;
 use crate::commands::objects::items;
+use crate::commands::removing::{gone, uid_of};
 use crate::commands::target::{Selectors, query};
 use crate::commands::writing::DryRun;
 use crate::failure::Failure;
@@ -123,10 +125,19 @@ impl Apply {
                 if self.dry_run == DryRun::Server {
                     path.push_str(&query(&[("dryRun", "All")]));
                 }
-                let options = json!({"propagationPolicy": "Background"});
-                match session.send(Method::DELETE, &path, "application/json", &options).await {
+                let options = self.removing.options();
+                let answer = match session.send(Method::DELETE, &path, "application/json", &options).await {
                     Err(failure) if !Failure::is_not_found(&failure) => return Err(failure.into()),
-                    _ => {}
+                    answer => answer.unwrap_or_default(),
+                };
+                if self.removing.wait && self.dry_run == DryRun::None {
+                    let victim = Followed {
+                        resource,
+                        namespace: namespace.unwrap_or_default(),
+                        name,
+                    };
+                    let gone = gone(session, victim, uid_of(&answer));
+                    self.removing.in_time(gone).await?;
                 }
             }
             let line = format!("{} pruned{}", resource.named(name), self.dry_run.suffix());
@@ -145,6 +156,7 @@ fn is_orphan(object: &Value, applied: &[Visited]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn only_what_was_applied_is_pruned() {

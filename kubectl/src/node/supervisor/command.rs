@@ -61,7 +61,7 @@ impl Program {
             Self::Runtime => runtime(line, instance),
             Self::Apiserver => apiserver(line, instance),
             Self::Scheduler => line.flag("--kubeconfig", instance.pki_dir().join("scheduler.kubeconfig")),
-            Self::Controllers => line.flag("--kubeconfig", instance.pki_dir().join("controllers.kubeconfig")),
+            Self::Controllers => controllers(line, instance),
             Self::Kubelet => kubelet(line, instance, node_ip),
         }
         .0
@@ -100,6 +100,13 @@ fn apiserver(line: Line, instance: &Instance) -> Line {
         .flag("--kubelet-client-key", client_key)
         .flag("--kubelet-certificate-authority", &authority)
         .flag("--service-cidr", instance.service_cidr.to_string())
+}
+
+fn controllers(line: Line, instance: &Instance) -> Line {
+    let (authority, key) = pki::paths(&instance.pki_dir(), pki::AUTHORITY);
+    line.flag("--kubeconfig", instance.pki_dir().join("controllers.kubeconfig"))
+        .flag("--cluster-signing-cert-file", authority)
+        .flag("--cluster-signing-key-file", key)
 }
 
 fn kubelet(line: Line, instance: &Instance, node_ip: IpAddr) -> Line {

@@ -180,20 +180,26 @@ impl Images {
             tracker,
         };
         assembly.run(&plan).await?;
-        content.extend(plan.iter().map(|layer| layer.digest.clone()));
-        content.push(id.clone());
         let digests = match &found.member {
             Member::Oci(top) => found.tags.iter().map(|tag| format!("{}@{top}", tag.name())).collect(),
             Member::Docker { .. } => Vec::new(),
         };
+        let tags: Vec<String> = found
+            .tags
+            .iter()
+            .filter_map(super::reference::Reference::tagged)
+            .collect();
+        let top = content.first().cloned();
+        content.extend(plan.iter().map(|layer| layer.digest.clone()));
+        content.push(id.clone());
         let image = Image {
             id,
-            // An archive without names gives images that are called by their id alone.
-            tags: found
-                .tags
+            targets: top
                 .iter()
-                .filter_map(super::reference::Reference::tagged)
+                .flat_map(|top| tags.iter().map(|tag| (tag.clone(), top.clone())))
                 .collect(),
+            // An archive without names gives images that are called by their id alone.
+            tags,
             digests,
             size_bytes: plan.iter().map(|layer| layer.size_bytes).sum(),
             config,
@@ -201,7 +207,7 @@ impl Images {
             pinned: false,
             content,
         };
-        let added = self.inner.catalogue.add(image);
+        let added = self.catalogue.add(image);
         added.map_err(|error| PullError::store("record the image", &self.inner.root, Arc::new(error)).into())
     }
 
@@ -239,17 +245,27 @@ impl Images {
         ))
     }
 
-    /// Docker's old form has no manifest: the layers' own digests are its diff ids.
+    /// Docker's old form has no manifest: one is made, so that the image can be listed, exported and pushed as any other.
     fn docker(&self, id: &Digest, layers: &[(Digest, u64)]) -> Result<Parts, ImportError> {
         let config = self.config(id)?;
-        let layer = |(digest, size): &(Digest, u64)| {
-            serde_json::from_value::<Descriptor>(serde_json::json!({
-                "mediaType": "application/vnd.docker.image.rootfs.diff.tar", "digest": digest, "size": size}))
-            .expect("a descriptor of a digest and a number")
+        let store = |error| PullError::store("keep a manifest", &self.inner.root, Arc::new(error));
+        let content = &self.inner.destination.content;
+        let config_bytes = content.size(id).map_err(store)?.unwrap_or_default();
+        let gzipped = |(digest, size): &(Digest, u64)| {
+            let gzipped = content.begins_with(digest, &[0x1f, 0x8b]).map_err(store)?;
+            Ok::<_, PullError>((digest.clone(), *size, gzipped))
         };
-        let layers: Vec<Descriptor> = layers.iter().map(layer).collect();
-        let plan = manifest::plan(&layers, &config).map_err(ImportError::Broken)?;
-        Ok((id.clone(), plan, config, Vec::new()))
+        let layers = layers.iter().map(gzipped).collect::<Result<Vec<_>, _>>()?;
+        let made = manifest::of_docker(id, config_bytes, &layers);
+        let digest = Digest::of(&made);
+        content.put(&digest, &made).map_err(store)?;
+        match manifest::read(&made, "").map_err(|error| ImportError::Broken(chain(&error)))? {
+            Document::Manifest(manifest) => {
+                let plan = manifest::plan(manifest.layers(), &config).map_err(ImportError::Broken)?;
+                Ok((id.clone(), plan, config, vec![digest]))
+            }
+            Document::Index(_) => unreachable!("a manifest was made"),
+        }
     }
 
     fn config(&self, id: &Digest) -> Result<ImageConfiguration, ImportError> {

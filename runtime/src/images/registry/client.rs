@@ -45,26 +45,37 @@ impl Clients {
         if let Some(client) = &*made {
             return Ok(client.clone());
         }
-        let client = self.make(without_proxy).map_err(|error| PullError::Store {
+        let client = self.make(without_proxy, true).map_err(|error| PullError::Store {
             act: "read the system's certificates".to_owned(),
             source: Arc::new(error),
         })?;
         Ok(made.insert(client).clone())
     }
 
-    fn make(&self, without_proxy: bool) -> reqwest::Result<Client> {
+    /// A client for sending: the time-out for pieces of an answer would run while a blob is on its way.
+    pub(crate) fn uploading(&self, endpoint: &Endpoint) -> Result<Client, PullError> {
+        let made = self.make(endpoint.is_loopback, false);
+        made.map_err(|error| PullError::Store {
+            act: "read the system's certificates".to_owned(),
+            source: Arc::new(error),
+        })
+    }
+
+    fn make(&self, without_proxy: bool, reading: bool) -> reqwest::Result<Client> {
         // Another part of the program may have chosen one already; both are ring.
         if CryptoProvider::get_default().is_none() {
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         // Besides the time-out for pieces of an answer there is none for the whole: layers take as long as they take.
-        let builder = Client::builder()
+        let mut builder = Client::builder()
             .user_agent(concat!("minik/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.patience.connect)
-            .read_timeout(self.patience.stall)
             .redirect(Policy::custom(redirect))
             .referer(false)
             .dns_resolver(Arc::new(SystemResolver));
+        if reading {
+            builder = builder.read_timeout(self.patience.stall);
+        }
         if without_proxy {
             builder.no_proxy().build()
         } else {

@@ -21,6 +21,26 @@ pub enum Credentials {
     RegistryToken(String),
 }
 
+/// How a registry is spoken to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Access {
+    /// As whom; none: by the logins that the node has.
+    pub credentials: Option<Credentials>,
+    /// Without TLS, wherever the registry is.
+    pub plain_http: bool,
+}
+
+impl Access {
+    /// With these credentials alone.
+    #[must_use]
+    pub fn with(credentials: Option<Credentials>) -> Self {
+        Self {
+            credentials,
+            plain_http: false,
+        }
+    }
+}
+
 impl Credentials {
     /// From a CRI `AuthConfig`; none if it is empty.
     #[must_use]

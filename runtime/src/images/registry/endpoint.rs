@@ -68,7 +68,7 @@ impl Endpoint {
 }
 
 /// The places to ask for images of a registry, in order.
-pub(crate) fn endpoints(registry: &str, mirrors: &[Mirror]) -> Vec<Endpoint> {
+pub(crate) fn endpoints(registry: &str, mirrors: &[Mirror], plain_http: bool) -> Vec<Endpoint> {
     let of_registry = mirrors.iter().filter(|mirror| mirror.registry == registry);
     let mut endpoints: Vec<Endpoint> = of_registry
         .map(|mirror| {
@@ -87,6 +87,12 @@ pub(crate) fn endpoints(registry: &str, mirrors: &[Mirror]) -> Vec<Endpoint> {
             }
         })
         .collect();
+    endpoints.push(itself(registry, plain_http));
+    endpoints
+}
+
+/// The registry alone: where images are pushed.
+pub(crate) fn itself(registry: &str, plain_http: bool) -> Endpoint {
     let host = if registry == DOCKER_HUB {
         DOCKER_HUB_HOST
     } else {
@@ -94,14 +100,13 @@ pub(crate) fn endpoints(registry: &str, mirrors: &[Mirror]) -> Vec<Endpoint> {
     };
     let is_loopback = is_loopback(without_port(registry));
     // Docker's rule: a registry on this machine speaks plain http.
-    let scheme = if is_loopback { "http" } else { "https" };
-    endpoints.push(Endpoint {
+    let scheme = if is_loopback || plain_http { "http" } else { "https" };
+    Endpoint {
         base: format!("{scheme}://{host}/v2"),
         host: host.to_owned(),
         mirror_of: None,
         is_loopback,
-    });
-    endpoints
+    }
 }
 
 fn host_and_port(url: &reqwest::Url) -> String {
@@ -128,7 +133,7 @@ mod tests {
 
     fn urls(registry: &str, mirrors: &[&str]) -> Vec<String> {
         let mirrors: Vec<Mirror> = mirrors.iter().map(|mirror| mirror.parse().expect("a mirror")).collect();
-        endpoints(registry, &mirrors)
+        endpoints(registry, &mirrors, false)
             .iter()
             .map(|endpoint| endpoint.url("a/b", "manifests/c"))
             .collect()
@@ -152,11 +157,18 @@ mod tests {
             "[::1]:5000",
         ] {
             assert_eq!(urls(registry, &[]), [format!("http://{registry}/v2/a/b/manifests/c")]);
-            assert!(endpoints(registry, &[])[0].is_loopback);
+            assert!(endpoints(registry, &[], false)[0].is_loopback);
         }
         for registry in ["localhost.example.com", "10.0.0.1:5000", "quay.io"] {
             assert_eq!(urls(registry, &[]), [format!("https://{registry}/v2/a/b/manifests/c")]);
         }
+    }
+
+    #[test]
+    fn plain_http_is_for_whoever_asks_for_it() {
+        let url = |plain| itself("10.0.0.1:5000", plain).url("a", "manifests/b");
+        assert_eq!(url(true), "http://10.0.0.1:5000/v2/a/manifests/b");
+        assert_eq!(url(false), "https://10.0.0.1:5000/v2/a/manifests/b");
     }
 
     #[test]

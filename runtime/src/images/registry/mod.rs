@@ -3,7 +3,7 @@
 //! ```text
 //! reference + mirrors -> endpoints (which hosts, in which order)
 //! endpoint + credentials -> session (one repository at one host: challenge, token, retries)
-//! session -> manifests in memory, blobs as streams that resume
+//! session -> manifests in memory, blobs as streams that resume; upload -> the other way round
 //! ```
 //! What the network answers becomes a `PullError` in `failure`, by the types of the errors, never by their text.
 
@@ -16,18 +16,20 @@ mod endpoint;
 mod failure;
 mod session;
 mod token;
+mod upload;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use blob::Blob;
 pub(crate) use client::Clients;
-pub use credentials::Credentials;
+pub use credentials::{Access, Credentials};
 pub use docker_config::DockerConfigError;
 pub(crate) use docker_config::credentials_for;
-pub(crate) use endpoint::{Endpoint, endpoints};
+pub(crate) use endpoint::{Endpoint, endpoints, itself};
 pub use endpoint::{InvalidMirror, Mirror};
 pub(crate) use session::{Fetched, Session};
+pub(crate) use upload::Upload;
 
 /// Everything about registries that the node's owner decides.
 #[derive(Clone, Debug, Default)]

@@ -29,9 +29,9 @@ const TAGS_BYTES: usize = 1 << 20;
 /// A repository at an endpoint.
 #[derive(Debug)]
 pub(crate) struct Session {
-    client: Client,
+    pub(super) client: Client,
     pub(super) endpoint: Endpoint,
-    repository: String,
+    pub(super) repository: String,
     credentials: Option<Credentials>,
     pub(super) patience: Patience,
     pub(super) proxy: Option<String>,
@@ -65,6 +65,19 @@ impl Session {
             patience,
             authorization: Mutex::new(None),
         })
+    }
+
+    /// As [`Session::new`], for sending blobs there.
+    pub(crate) fn uploading(
+        clients: &Clients,
+        endpoint: Endpoint,
+        repository: &str,
+        credentials: Option<Credentials>,
+        patience: Patience,
+    ) -> Result<Self, PullError> {
+        let client = clients.uploading(&endpoint)?;
+        let session = Self::new(clients, endpoint, repository, credentials, patience)?;
+        Ok(Self { client, ..session })
     }
 
     /// Host and port, for messages.
@@ -139,15 +152,23 @@ impl Session {
     }
 
     async fn ask_once(&self, method: &Method, object: &str, from: Option<u64>) -> Result<Response, PullError> {
-        let response = self.send(method, object, from).await?;
+        let mut response = self.send(method, object, from).await?;
+        if self.log_in(&response).await? {
+            response = self.send(method, object, from).await?;
+        }
+        self.accept(response, object).await
+    }
+
+    /// Answers the challenge of a refusal; false where there is none, or none that can be answered.
+    pub(super) async fn log_in(&self, response: &Response) -> Result<bool, PullError> {
         if response.status() != StatusCode::UNAUTHORIZED || host_of(response.url()) != self.host_in_url() {
-            return self.accept(response, object).await;
+            return Ok(false);
         }
         let challenges: Vec<String> = (response.headers().get_all(WWW_AUTHENTICATE).iter())
             .filter_map(|value| value.to_str().ok().map(str::to_owned))
             .collect();
         let Some(challenge) = challenge::choose(challenges.iter().map(String::as_str)) else {
-            return self.accept(response, object).await;
+            return Ok(false);
         };
         let applicant = Applicant {
             client: &self.client,
@@ -157,11 +178,10 @@ impl Session {
             proxy: self.proxy.as_deref(),
         };
         let Some(authorization) = applicant.answer(&challenge).await? else {
-            return self.accept(response, object).await;
+            return Ok(false);
         };
         *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = Some(authorization);
-        let response = self.send(method, object, from).await?;
-        self.accept(response, object).await
+        Ok(true)
     }
 
     async fn send(&self, method: &Method, object: &str, from: Option<u64>) -> Result<Response, PullError> {
@@ -173,12 +193,7 @@ impl Session {
         if let Some(from) = from {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
-        let authorization = self
-            .authorization
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(authorization) = authorization {
+        if let Some(authorization) = self.authorization() {
             request = request.header(AUTHORIZATION, authorization);
         }
         request
@@ -187,7 +202,13 @@ impl Session {
             .map_err(|error| failure::transport(error, self.host(), self.proxy.as_deref()))
     }
 
-    async fn accept(&self, response: Response, what: &str) -> Result<Response, PullError> {
+    /// What the last challenge was answered with.
+    pub(super) fn authorization(&self) -> Option<HeaderValue> {
+        let authorization = self.authorization.lock();
+        authorization.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) async fn accept(&self, response: Response, what: &str) -> Result<Response, PullError> {
         if response.status().is_success() {
             return Ok(response);
         }
@@ -238,7 +259,7 @@ impl Session {
         }
     }
 
-    fn host_in_url(&self) -> String {
+    pub(super) fn host_in_url(&self) -> String {
         Url::parse(&self.endpoint.url("", ""))
             .map(|url| host_of(&url))
             .unwrap_or_default()

@@ -106,7 +106,10 @@ async fn an_archive_comes_in_chunks() {
     let mut client = serve(&node).await;
     let chunks: Vec<_> = archive
         .chunks(777)
-        .map(|data| ImportChunk { data: data.to_vec() })
+        .map(|data| ImportChunk {
+            data: data.to_vec(),
+            ..ImportChunk::default()
+        })
         .collect();
     let mut stream = client
         .import(tokio_stream::iter(chunks))

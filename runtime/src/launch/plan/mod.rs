@@ -15,13 +15,13 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use nix::sched::CloneFlags;
-use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
 
 pub use capabilities::{CAPABILITIES, Capabilities, number as capability_number};
 pub use mounts::{BindPlan, CgroupMount, MountPlan, NewMountPlan};
 pub use process::{ProcessPlan, Rlimit, process};
 pub(crate) use rootfs::overlay;
-pub use rootfs::{Overlay, RootfsPlan};
+pub use rootfs::{Overlay, RootfsPlan, rootfs};
 pub use seccomp::Program;
 
 use crate::user_namespace::{IdRange, UserNamespace};
@@ -118,7 +118,6 @@ pub enum PlanError {
 /// The first field that cannot be carried out.
 pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan, PlanError> {
     let linux = spec.linux().as_ref().ok_or(PlanError::Missing("linux"))?;
-    let root = spec.root().as_ref().ok_or(PlanError::Missing("root"))?;
     let config = spec.process().as_ref().ok_or(PlanError::Missing("process"))?;
     let mut namespaces = CloneFlags::CLONE_NEWNS;
     let mut join = Vec::new();
@@ -135,7 +134,7 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
     let cgroup_namespace = namespaces.contains(CloneFlags::CLONE_NEWCGROUP);
     namespaces.remove(CloneFlags::CLONE_NEWCGROUP);
     let own_uts = namespaces.contains(CloneFlags::CLONE_NEWUTS);
-    let users = users(linux)?;
+    let users = users(spec)?;
     let mapped = users.as_ref().map(|(_, mapped)| mapped);
     let mounts = mounts::mounts(spec.mounts().as_deref().unwrap_or_default(), cgroups, mapped)?;
     let process = process(config, linux.seccomp().as_ref())?;
@@ -144,7 +143,7 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
         namespaces,
         join,
         cgroup_namespace,
-        rootfs: rootfs::rootfs(spec, root, bundle, mapped.is_some())?,
+        rootfs: rootfs::rootfs(spec, bundle)?,
         own_dev: mounts
             .iter()
             .any(|mount| mount.destination() == Path::new("dev") && !mount.is_bind()),
@@ -165,7 +164,8 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
 }
 
 /// A user namespace that is there already; its mapping stands beside it.
-fn users(linux: &Linux) -> Result<Option<(PathBuf, UserNamespace)>, PlanError> {
+pub(crate) fn users(spec: &Spec) -> Result<Option<(PathBuf, UserNamespace)>, PlanError> {
+    let linux = spec.linux().clone().unwrap_or_default();
     let all = linux.namespaces().iter().flatten();
     let mut paths = all
         .filter(|namespace| namespace.typ() == LinuxNamespaceType::User)
