@@ -70,8 +70,9 @@ fn start_steps(plan: &Plan, prepared: &Prepared<'_>, reporter: Reporter<'_>) -> 
         paths::oom_score_adj(value, reporter)?;
     }
     let users = prepared.users.as_ref().map(AsFd::as_fd);
-    let sources = mounts::open_sources(&plan.mounts, users)?;
+    let mut sources = mounts::open_sources(&plan.mounts, users)?;
     mounts::make_slave()?;
+    mounts::open_layers(&plan.mounts, &mut sources, &plan.rootfs.target, users)?;
     let mut root = mounts::root(&plan.rootfs, users)?;
     give_streams(&plan.process, prepared, plan.users.as_ref().map(|(_, users)| users))?;
     if let Some(users) = users {

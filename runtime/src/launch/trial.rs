@@ -18,7 +18,6 @@ use super::plan::overlay;
 use super::plan::{PlanError, RootfsPlan};
 use super::report::{Failure, InStep, Message, Received, Reporter, receive};
 use super::steps::{mounts, users};
-use crate::oci::Rootfs;
 use crate::sys::clone::{CloneArgs, clone_child};
 use crate::user_namespace::{IdRange, UserNamespace};
 
@@ -58,14 +57,9 @@ pub fn user_namespaces(directory: &Path) -> Result<(), TrialError> {
     for name in ["layers/0", "upper", "work", "rootfs"] {
         fs::create_dir_all(at(name)).map_err(failed("make a directory for the trial"))?;
     }
-    let layers = Rootfs {
-        lower: vec![at("layers/0")],
-        upper: at("upper"),
-        work: at("work"),
-    };
     let root = RootfsPlan {
         target: at("rootfs"),
-        overlay: Some(overlay(&layers, true)?),
+        overlay: Some(overlay(&[at("layers/0")], Some((&at("upper"), &at("work"))), true)?),
         readonly: false,
     };
     let mapping = UserNamespace {

@@ -102,6 +102,8 @@ pub struct SpecInputs<'a> {
     pub sandbox_dir: &'a Path,
     /// The container's cgroup, such as `/kubepods/pod<uid>/<id>`.
     pub cgroup_path: &'a Path,
+    /// For each of the container's mounts the layers of the image that it shows, topmost first; empty for the others.
+    pub image_volumes: &'a [Vec<PathBuf>],
     /// Where its log goes.
     pub log_path: Option<&'a Path>,
     /// The process whose pid namespace is the target's, when the mode is Target.
@@ -386,6 +388,7 @@ fn annotations(inputs: &SpecInputs<'_>) -> HashMap<String, String> {
             annotation::LOG_PATH,
             inputs.log_path.map(|path| path.to_string_lossy().into_owned()),
         ),
+        (annotation::SUB_PATHS, mounts::sub_paths(inputs)),
         (annotation::STDIN, container.stdin.then(|| "true".to_owned())),
         (annotation::STDIN_ONCE, container.stdin_once.then(|| "true".to_owned())),
         ("io.kubernetes.cri.container-type", Some("container".to_owned())),

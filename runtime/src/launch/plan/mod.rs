@@ -12,18 +12,20 @@ mod syscalls;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use nix::sched::CloneFlags;
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
 
 pub use capabilities::{CAPABILITIES, Capabilities, number as capability_number};
-pub use mounts::{BindPlan, CgroupMount, MountPlan, NewMountPlan};
+pub use mounts::{BindPlan, CgroupMount, LayersPlan, MountPlan, NewMountPlan};
 pub use process::{ProcessPlan, Rlimit, process};
 pub(crate) use rootfs::overlay;
 pub use rootfs::{Overlay, RootfsPlan, rootfs};
 pub use seccomp::Program;
 
+use crate::oci::annotation;
 use crate::user_namespace::{IdRange, UserNamespace};
 
 /// A container's start, decided.
@@ -136,7 +138,8 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
     let own_uts = namespaces.contains(CloneFlags::CLONE_NEWUTS);
     let users = users(spec)?;
     let mapped = users.as_ref().map(|(_, mapped)| mapped);
-    let mounts = mounts::mounts(spec.mounts().as_deref().unwrap_or_default(), cgroups, mapped)?;
+    let mounts = spec.mounts().as_deref().unwrap_or_default();
+    let mounts = mounts::mounts(mounts, &sub_paths(spec)?, cgroups, mapped)?;
     let process = process(config, linux.seccomp().as_ref())?;
     known_users(&process, mapped)?;
     Ok(Plan {
@@ -161,6 +164,20 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
         process,
         users,
     })
+}
+
+/// Parts of sources to mount in their place, by destination.
+fn sub_paths(spec: &Spec) -> Result<HashMap<PathBuf, PathBuf>, PlanError> {
+    let text = spec
+        .annotations()
+        .as_ref()
+        .and_then(|all| all.get(annotation::SUB_PATHS));
+    let parsed = text.map(|text| serde_json::from_str(text)).transpose();
+    let parsed = parsed.map_err(|error| PlanError::Annotation {
+        key: annotation::SUB_PATHS,
+        reason: error.to_string(),
+    })?;
+    Ok(parsed.unwrap_or_default())
 }
 
 /// A user namespace that is there already; its mapping stands beside it.

@@ -1,6 +1,7 @@
 //! Mounts of config.json as calls of the mount API: option words sorted into attributes, propagation and the
 //! filesystem's own options (runtime-spec, config.md, "mounts").
 
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use oci_spec::runtime::Mount;
 
 use super::PlanError;
 use super::process::c_string;
+use super::rootfs::{self, Overlay};
 use crate::sys::mounts::{MountAttributes, attribute};
 use crate::user_namespace::{IdRange, UserNamespace};
 
@@ -30,6 +32,8 @@ pub enum MountPlan {
     Bind(BindPlan),
     /// A new filesystem.
     New(NewMountPlan),
+    /// Layers of an image, one above the other, read-only.
+    Layers(LayersPlan),
 }
 
 /// A bind mount.
@@ -47,11 +51,26 @@ pub struct BindPlan {
     pub recursive_attributes: MountAttributes,
     /// Whether its files' owners are translated by the container's user namespace.
     pub idmapped: bool,
+    /// The part below the source to mount, if it isn't all.
+    pub sub_path: Option<PathBuf>,
 }
 
 /// Filesystems that the host's root makes even for a container with users of its own: the kernel lets others mount them only
 /// where they see all of the host's, which a host that is a container itself doesn't.
 const OF_HOST: [&CStr; 4] = [c"proc", c"sysfs", c"cgroup", c"cgroup2"];
+
+/// An image's layers where a volume is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LayersPlan {
+    /// What to mount.
+    pub overlay: Overlay,
+    /// Path relative to the container's root.
+    pub destination: PathBuf,
+    /// The part to mount, if it isn't all.
+    pub sub_path: Option<PathBuf>,
+    /// Attributes of the mount.
+    pub attributes: MountAttributes,
+}
 
 /// A new filesystem instance.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,18 +104,20 @@ impl MountPlan {
         match self {
             Self::Bind(bind) => &bind.destination,
             Self::New(new) => &new.destination,
+            Self::Layers(layers) => &layers.destination,
         }
     }
 
     /// Whether it shows something of the host.
     #[must_use]
     pub fn is_bind(&self) -> bool {
-        matches!(self, Self::Bind(_))
+        !matches!(self, Self::New(_))
     }
 }
 
 pub(super) fn mounts(
     mounts: &[Mount],
+    sub_paths: &HashMap<PathBuf, PathBuf>,
     cgroups: &[CgroupMount],
     users: Option<&UserNamespace>,
 ) -> Result<Vec<MountPlan>, PlanError> {
@@ -105,8 +126,17 @@ pub(super) fn mounts(
         let words = Words::sort(mount.options().as_deref().unwrap_or_default())?;
         let destination = relative(mount.destination());
         let kind = mount.typ().as_deref().unwrap_or("none");
+        let sub_path = sub_paths.get(mount.destination()).cloned();
         if words.bind || kind == "bind" {
-            plans.push(MountPlan::Bind(bind(mount, destination, &words, users)?));
+            let bind = bind(mount, destination, &words, users)?;
+            plans.push(MountPlan::Bind(BindPlan { sub_path, ..bind }));
+        } else if let Some(lower) = words.layers(kind) {
+            plans.push(MountPlan::Layers(LayersPlan {
+                overlay: rootfs::overlay(&lower, None, users.is_some())?,
+                destination,
+                sub_path,
+                attributes: words.own(),
+            }));
         } else if kind == "cgroup" || kind == "cgroup2" {
             plans.extend(cgroup(&destination, &words, cgroups)?);
         } else {
@@ -123,16 +153,6 @@ fn bind(
     users: Option<&UserNamespace>,
 ) -> Result<BindPlan, PlanError> {
     let source = mount.source().as_ref().ok_or(PlanError::Missing("mounts[].source"))?;
-    let own = MountAttributes {
-        set: words.set,
-        clear: words.clear,
-        propagation: if words.propagation_recursive {
-            0
-        } else {
-            words.propagation
-        },
-        userns_fd: 0,
-    };
     let all = MountAttributes {
         set: words.recursive_set,
         propagation: if words.propagation_recursive {
@@ -146,9 +166,10 @@ fn bind(
         source: c_string("mounts[].source", source.as_os_str().as_encoded_bytes())?,
         destination,
         recursive: words.recursive,
-        attributes: own,
+        attributes: words.own(),
         recursive_attributes: all,
         idmapped: idmapped(mount, users)?,
+        sub_path: None,
     })
 }
 
@@ -254,6 +275,27 @@ impl Words {
             words.take(option)?;
         }
         Ok(words)
+    }
+
+    /// Attributes of a mount alone, without those below it.
+    fn own(&self) -> MountAttributes {
+        MountAttributes {
+            set: self.set,
+            clear: self.clear,
+            propagation: if self.propagation_recursive {
+                0
+            } else {
+                self.propagation
+            },
+            userns_fd: 0,
+        }
+    }
+
+    /// The directories of an overlay that is only to be read, topmost first.
+    fn layers(&self, kind: &str) -> Option<Vec<PathBuf>> {
+        let [only] = self.data.as_slice() else { return None };
+        let lower = only.strip_prefix("lowerdir=").filter(|_| kind == "overlay")?;
+        Some(lower.split(':').map(PathBuf::from).collect())
     }
 
     fn take(&mut self, option: &str) -> Result<(), PlanError> {

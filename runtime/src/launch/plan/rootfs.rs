@@ -47,7 +47,11 @@ pub fn rootfs(spec: &Spec, bundle: &Path) -> Result<RootfsPlan, PlanError> {
             key: annotation::ROOTFS,
             reason: error.to_string(),
         })?;
-        overlay(&rootfs, users(spec)?.is_some())
+        overlay(
+            &rootfs.lower,
+            Some((&rootfs.upper, &rootfs.work)),
+            users(spec)?.is_some(),
+        )
     });
     Ok(RootfsPlan {
         target: bundle.join(root.path()),
@@ -56,21 +60,23 @@ pub fn rootfs(spec: &Spec, bundle: &Path) -> Result<RootfsPlan, PlanError> {
     })
 }
 
-pub(crate) fn overlay(rootfs: &Rootfs, idmapped: bool) -> Result<Overlay, PlanError> {
-    let directory = if idmapped {
-        common_ancestor(rootfs.lower.iter())
-    } else {
-        common_ancestor(rootfs.lower.iter().chain([&rootfs.upper, &rootfs.work]))
-    };
+/// An overlay of layers, topmost first, with a directory to write to and overlayfs' own, if it is to be written to.
+pub(crate) fn overlay(
+    lower: &[PathBuf],
+    writable: Option<(&Path, &Path)>,
+    idmapped: bool,
+) -> Result<Overlay, PlanError> {
+    let besides = writable.filter(|_| !idmapped).map(|(upper, work)| [upper, work]);
+    let all = lower.iter().map(PathBuf::as_path).chain(besides.into_iter().flatten());
+    let directory = common_ancestor(all);
     let relative = |path: &Path| escape(path.strip_prefix(&directory).unwrap_or(path));
-    let writable = |path: &Path| if idmapped { escape(path) } else { relative(path) };
-    let lower: Vec<Vec<u8>> = rootfs.lower.iter().map(|path| relative(path)).collect();
     let mut options = b"lowerdir=".to_vec();
+    let lower: Vec<Vec<u8>> = lower.iter().map(|path| relative(path)).collect();
     options.extend(lower.join(&b':'));
-    options.extend(b",upperdir=");
-    options.extend(writable(&rootfs.upper));
-    options.extend(b",workdir=");
-    options.extend(writable(&rootfs.work));
+    if let Some((upper, work)) = writable {
+        let path = |path: &Path| if idmapped { escape(path) } else { relative(path) };
+        options.extend([b",upperdir=".as_slice(), &path(upper), b",workdir=", &path(work)].concat());
+    }
     if options.len() > PAGE {
         return Err(PlanError::TooManyLayers(options.len()));
     }
@@ -86,7 +92,7 @@ pub(crate) fn overlay(rootfs: &Rootfs, idmapped: bool) -> Result<Overlay, PlanEr
 }
 
 /// The deepest directory that holds all of these.
-fn common_ancestor<'a>(mut paths: impl Iterator<Item = &'a PathBuf>) -> PathBuf {
+fn common_ancestor<'a>(mut paths: impl Iterator<Item = &'a Path>) -> PathBuf {
     let mut common: Vec<Component<'_>> = paths.next().map(|p| p.components().collect()).unwrap_or_default();
     common.pop();
     for path in paths {
