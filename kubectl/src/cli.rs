@@ -94,7 +94,7 @@ pub enum Verb {
     /// Change, undo and follow the rolling out of deployments
     #[command(subcommand)]
     Rollout(commands::rollout::RolloutVerb),
-    /// Change one thing of objects: image, env, resources, selector, serviceaccount
+    /// Change one thing of objects: image, env, resources, selector, serviceaccount, subject
     #[command(subcommand)]
     Set(commands::set::SetVerb),
     /// Let no new pods come to a node

@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Config;
 use crate::cgroup::Driver;
 use crate::cri::events::Events;
+use crate::ctr::Ctr;
 use crate::handlers::Handlers;
 use crate::images::Images;
 use crate::network::Network;
@@ -29,6 +30,8 @@ pub(crate) struct Daemon {
     pub(crate) sandboxes: Store<SandboxRecord>,
     pub(crate) containers: Store<ContainerRecord>,
     pub(crate) events: Events,
+    /// Containers without a pod.
+    pub(crate) ctr: Ctr,
     shims: Mutex<HashMap<String, Arc<Shim>>>,
 }
 
@@ -40,6 +43,7 @@ impl Daemon {
         cgroups: Box<dyn Driver>,
         sandboxes: Store<SandboxRecord>,
         containers: Store<ContainerRecord>,
+        ctr: Ctr,
     ) -> Daemon {
         let (events, shims) = (Events::new(), Mutex::default());
         let (default, state) = (config.oci_runtime.as_ref(), config.state.join("oci"));
@@ -55,6 +59,7 @@ impl Daemon {
             sandboxes,
             containers,
             events,
+            ctr,
             shims,
         }
     }

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use minik_api::containers::containers_server::ContainersServer;
 use minik_api::cri::image_service_server::ImageServiceServer;
 use minik_api::cri::runtime_service_server::RuntimeServiceServer;
 use minik_api::images::images_server::ImagesServer;
@@ -20,6 +21,7 @@ use tonic::transport::Server;
 use crate::Config;
 use crate::cgroup::{self, CgroupError, CgroupPath};
 use crate::cri::{ContainerStreams, ImageServer, RuntimeServer, TraceLayer, remove_files};
+use crate::ctr::{self, ContainersService, Ctr};
 use crate::daemon::Daemon;
 use crate::images::registry::Registries;
 
@@ -98,6 +100,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
             streaming,
         )))
         .add_service(ImagesServer::new(ImagesService::new(daemon.images.clone())))
+        .add_service(ContainersServer::new(ContainersService::new(Arc::clone(&daemon))))
         .add_service(ImageServiceServer::new(ImageServer::new(Arc::clone(&daemon))))
         .serve_with_incoming(UnixListenerStream::new(listener));
     minik_api::notify::ready().map_err(Error::Notify)?;
@@ -121,6 +124,7 @@ pub async fn undo(config: Config) -> Result<(), Error> {
     for entry in daemon.sandboxes.all() {
         sandbox::stop(&daemon, &entry).await.map_err(Error::Stop)?;
     }
+    ctr::stop_all(&daemon).await;
     Network::undo(&record)?;
     match CgroupPath::parse(&daemon.config.cgroup_parent).and_then(|path| daemon.cgroups.remove(&path)) {
         Ok(()) => {}
@@ -151,9 +155,17 @@ async fn open(config: Config) -> Result<(Arc<Daemon>, Flock<File>), Error> {
     }
     let (sandboxes, unreadable_sandboxes) = Store::open(&config.root.join("sandboxes"))?;
     let (containers, unreadable_containers) = Store::open(&config.root.join("containers"))?;
-    let daemon = Arc::new(Daemon::new(config, images, network, cgroups, sandboxes, containers));
+    let (ctr, unreadable_ctr) = Ctr::open(&config.root)?;
+    let daemon = Arc::new(Daemon::new(
+        config, images, network, cgroups, sandboxes, containers, ctr,
+    ));
     remove_unreadable(&daemon, &unreadable_sandboxes, &unreadable_containers)?;
+    for id in unreadable_ctr {
+        tracing::warn!(container = %id, "remove a container whose record can't be read");
+        remove_directory(&daemon.ctr.records.directory_of(&id))?;
+    }
     sandbox::recover::recover(&daemon).await.map_err(Error::Recover)?;
+    ctr::recover(&daemon).await;
     Ok((daemon, lock))
 }
 

@@ -22,8 +22,8 @@ use crate::network::NetworkError;
 use crate::shim::ShimError;
 use crate::state::StateError;
 
-pub(crate) use run::{RunRequest, run};
-pub(crate) use stop::{remove, stop};
+pub(crate) use run::{RunRequest, prepare, run};
+pub(crate) use stop::{remove, remove_directory, stop};
 
 /// What can go wrong in a sandbox's life.
 #[derive(Debug, thiserror::Error)]

@@ -132,7 +132,7 @@ async fn start(
     })
 }
 
-fn prepare(directory: &Path, spec: &SandboxSpec) -> std::io::Result<()> {
+pub(crate) fn prepare(directory: &Path, spec: &SandboxSpec) -> std::io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let text = serde_json::to_vec_pretty(spec).expect("a spec has only strings for keys");
     fs::write(directory.join("sandbox.json"), text)

@@ -12,7 +12,7 @@ use super::Exit;
 use super::log::Log;
 use super::poller::Token;
 use super::protocol::{ContainerState, Fault, FaultKind};
-use super::streams::Streams;
+use super::streams::{Attached, Streams};
 use crate::cgroup::CgroupPath;
 use crate::launch::{self, Plan, Stdio};
 use crate::oci::annotation;
@@ -88,6 +88,8 @@ pub(super) struct Launching {
     pub(super) notes: Vec<String>,
     pub(super) executing: bool,
     pub(super) terminal: Option<OwnedFd>,
+    /// Streams of the one who starts it, until they are joined with the container's.
+    pub(super) attached: Option<Attached>,
     pub(super) failure: Option<launch::Failure>,
     pub(super) ended: bool,
 }
@@ -102,6 +104,7 @@ impl Launching {
             notes: Vec::new(),
             executing: false,
             terminal: None,
+            attached: None,
             failure: None,
             ended: false,
         }

@@ -369,7 +369,7 @@ impl Editing<'_> {
                 save_config,
             } => {
                 let patch = match save_config {
-                    true => apply::patch_of_edit(&original.object, &apply::annotated(edited)),
+                    true => apply::patch_of_edit(&original.object, &apply::remembering(edited)),
                     false => apply::patch_of_edit(&original.object, edited),
                 };
                 if *output_patch {
@@ -388,7 +388,7 @@ impl Editing<'_> {
             }
             Purpose::New { save_config } => {
                 let object = if *save_config {
-                    apply::annotated(edited)
+                    apply::remembering(edited)
                 } else {
                     edited.clone()
                 };
@@ -417,6 +417,7 @@ impl Editing<'_> {
                 let head = format!("{what} was not valid:");
                 Ok(Outcome::Again(std::iter::once(head).chain(causes).collect()))
             }
+            Err(failure) if matches!(self.purpose, Purpose::New { .. }) => Err(draft.kept(failure.into())),
             Err(failure) if failure.is_not_found() => Ok(Outcome::Gone(failure)),
             Err(failure) => Ok(Outcome::Refused(failure)),
         }
@@ -426,7 +427,7 @@ impl Editing<'_> {
 /// The patch by which an object remembers another last `apply`.
 #[must_use]
 pub fn annotation_patch(applied: &Value) -> Value {
-    let remembered = &apply::annotated(applied)["metadata"]["annotations"][LAST_APPLIED];
+    let remembered = apply::remembered(applied);
     json!({"metadata": {"annotations": {LAST_APPLIED: remembered}}})
 }
 
