@@ -109,7 +109,7 @@ impl Server {
                     launching.attached = Some(attached);
                 }
                 // A terminal is there only when the process is.
-                if bundle.plan.process.terminal.is_none() {
+                if plan.process.terminal.is_none() {
                     self.join_launch(token);
                 }
                 Ok(None)
