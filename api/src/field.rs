@@ -190,7 +190,26 @@ impl fmt::Display for Error {
 }
 
 fn shown(value: &Value) -> String {
-    value.to_string()
+    match value {
+        Value::String(text) => quoted(text),
+        other => other.to_string(),
+    }
+}
+
+/// As Go's `%q` writes a text.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            '\x07'..='\x0d' => quoted.extend(['\\', char::from(b"abtnvfr"[letter as usize - 7])]),
+            '\0'..='\x1f' | '\x7f' => quoted += &format!("\\x{:02x}", u32::from(letter)),
+            _ if letter.is_control() => quoted += &format!("\\u{:04x}", u32::from(letter)),
+            _ => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 #[cfg(test)]
@@ -214,6 +233,10 @@ mod tests {
                     &["Always", "Never"],
                 ),
                 "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"Never\"",
+            ),
+            (
+                Error::invalid(&Path::new("data"), "a\"\\\n\u{7}\u{1}\u{85}ü", "no"),
+                r#"data: Invalid value: "a\"\\\n\a\x01\u0085ü": no"#,
             ),
             (
                 Error::duplicate(&containers.index(1).child("name"), "a"),

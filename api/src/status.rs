@@ -130,7 +130,7 @@ impl Status {
     /// 404 for a path that nothing is served at.
     #[must_use]
     pub fn no_such_path() -> Self {
-        Self::failure(404, "NotFound", "the server could not find the requested resource")
+        Self::failure(404, "NotFound", "the server could not find the requested resource").of_the_router()
     }
 
     /// 405: the resource is there but doesn't do this.
@@ -147,7 +147,13 @@ impl Status {
     #[must_use]
     pub fn no_such_method() -> Self {
         let message = "the server does not allow this method on the requested resource";
-        Self::failure(405, "MethodNotAllowed", message)
+        Self::failure(405, "MethodNotAllowed", message).of_the_router()
+    }
+
+    /// What upstream's router says has details, with nothing in them.
+    fn of_the_router(mut self) -> Self {
+        self.details = Some(Box::default());
+        self
     }
 
     /// 406: none of the accepted media types is served here.
@@ -183,7 +189,7 @@ impl Status {
     /// 413: the body is larger than `limit_bytes`.
     #[must_use]
     pub fn too_large(limit_bytes: usize) -> Self {
-        let message = format!("Request entity too large: limit is {limit_bytes} bytes");
+        let message = format!("Request entity too large: limit is {limit_bytes}");
         Self::failure(413, "RequestEntityTooLarge", message)
     }
 
@@ -203,10 +209,22 @@ impl Status {
         Self::invalid_named(kind.group, kind.kind, name, errors)
     }
 
+    /// The same by the name of the resource.
+    #[must_use]
+    pub fn invalid_resource(kind: &Kind, name: &str, errors: &[field::Error]) -> Self {
+        Self::invalid_named(kind.group, kind.plural, name, errors)
+    }
+
     /// The same for the options of a request (`PatchOptions`), which are of no kind that is served.
     #[must_use]
     pub fn invalid_options(options: &str, errors: &[field::Error]) -> Self {
         Self::invalid_named("meta.k8s.io", options, "", errors)
+    }
+
+    /// The same for what a patch makes of an object, which upstream says of no kind.
+    #[must_use]
+    pub fn invalid_patch(error: &field::Error) -> Self {
+        Self::invalid_named("", "", "", std::slice::from_ref(error))
     }
 
     fn invalid_named(group: &str, kind: &str, name: &str, errors: &[field::Error]) -> Self {

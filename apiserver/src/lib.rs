@@ -17,9 +17,11 @@ mod http;
 mod kinds;
 pub mod patch;
 mod registry;
+mod services;
 mod storage;
 mod subresources;
 mod table;
+mod webhook;
 
 use std::io;
 use std::net::IpAddr;
@@ -32,6 +34,8 @@ use minik_api::notify;
 use minik_api::status::Status;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+pub use crate::auth::rbac::uncovered_rules;
 
 use crate::auth::Authenticator;
 use crate::auth::authenticate::TokenFile;
@@ -201,6 +205,7 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
             file: file.unwrap_or_default(),
         },
         fairness: http::Fairness::default(),
+        crowds: http::Crowds::default(),
         kubelet,
         stop: stop.clone(),
     });

@@ -31,6 +31,7 @@ impl Kubectl<'_> {
             .args(arguments)
             .env("HOME", self.directory)
             .env("KUBECONFIG", self.directory.join("kubeconfig"))
+            .env("KUBE_EDITOR", "sed -i s/two/three/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -38,13 +39,22 @@ impl Kubectl<'_> {
         command
     }
 
-    async fn ok(&self, arguments: &[&str], input: &str) -> String {
+    async fn output(&self, arguments: &[&str], input: &str) -> Output {
         let mut child = self.command(arguments).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
-        let output: Output = tokio::time::timeout(PATIENCE, child.wait_with_output())
-            .await
-            .unwrap()
-            .unwrap();
+        let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+        ended.unwrap().unwrap()
+    }
+
+    /// The exit code of one that has something against it, and all that it says.
+    async fn refuses(&self, arguments: &[&str], input: &str) -> (Option<i32>, String) {
+        let output = self.output(arguments, input).await;
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    }
+
+    async fn ok(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.output(arguments, input).await;
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.success(),
@@ -184,5 +194,88 @@ async fn changes_are_followed() {
         kubectl.ok(&["label", "deployment/web", "go=yes"], "").await;
         assert_eq!(wait.line().await, "deployment.apps/web condition met");
         kubectl.ok(&["delete", "deployment/web"], "").await;
+    }
+}
+
+#[tokio::test]
+async fn objects_are_compared_edited_and_applied_by_several() {
+    let server = server().await;
+    for program in &kubectls() {
+        let kubectl = Kubectl {
+            program,
+            directory: server.directory.path(),
+        };
+        let shown = program.display();
+        let map = |value: &str| {
+            let metadata = json!({"name": "map"});
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"k": value}}).to_string()
+        };
+        kubectl.ok(&["apply", "-f", "-"], &map("one")).await;
+        assert_eq!(kubectl.ok(&["diff", "-f", "-"], &map("one")).await, "", "{shown}");
+        let (code, said) = kubectl.refuses(&["diff", "-f", "-"], &map("two")).await;
+        assert_eq!(code, Some(1), "{shown}: {said}");
+        assert!(said.contains("-  k: one\n+  k: two\n"), "{shown}: {said}");
+        kubectl.ok(&["apply", "-f", "-"], &map("two")).await;
+        assert_eq!(
+            kubectl.ok(&["edit", "cm/map"], "").await,
+            "configmap/map edited\n",
+            "{shown}"
+        );
+        let value = ["get", "cm/map", "-o", "jsonpath={.data.k}"];
+        assert_eq!(kubectl.ok(&value, "").await, "three", "{shown}");
+
+        let apply = ["apply", "--server-side", "--field-manager=other", "-f", "-"];
+        let (code, said) = kubectl.refuses(&apply, &map("four")).await;
+        assert_eq!(code, Some(1), "{shown}: {said}");
+        // Which of kubectl's own managers has it depends on what it did last.
+        assert!(
+            said.contains("Apply failed with 1 conflict") && said.contains(".data.k"),
+            "{shown}: {said}"
+        );
+        let (code, said) = kubectl
+            .refuses(&["diff", "--server-side", "--force-conflicts", "-f", "-"], &map("four"))
+            .await;
+        assert!(
+            code == Some(1) && said.contains("+  k: four\n"),
+            "{shown}: {code:?} {said}"
+        );
+        let force = [&apply[..], &["--force-conflicts"]].concat();
+        assert_eq!(
+            kubectl.ok(&force, &map("four")).await,
+            "configmap/map serverside-applied\n",
+            "{shown}"
+        );
+        assert_eq!(kubectl.ok(&value, "").await, "four", "{shown}");
+        kubectl.ok(&["delete", "cm/map"], "").await;
+    }
+}
+
+#[tokio::test]
+async fn rights_and_tokens_are_asked_for() {
+    let server = server().await;
+    for program in &kubectls() {
+        let kubectl = Kubectl {
+            program,
+            directory: server.directory.path(),
+        };
+        let shown = program.display();
+        assert_eq!(
+            kubectl.ok(&["auth", "can-i", "create", "pods"], "").await,
+            "yes\n",
+            "{shown}"
+        );
+        let eve = [
+            "auth",
+            "can-i",
+            "get",
+            "pods/log",
+            "--as=eve",
+            "--as-group=system:authenticated",
+        ];
+        assert_eq!(kubectl.refuses(&eve, "").await, (Some(1), "no\n".to_owned()), "{shown}");
+        let list = kubectl.ok(&["auth", "can-i", "--list"], "").await;
+        assert!(list.starts_with("Resources") && list.contains("*.*"), "{shown}: {list}");
+        let token = kubectl.ok(&["create", "token", "default", "--duration=20m"], "").await;
+        assert_eq!(token.split('.').count(), 3, "{shown}: {token}");
     }
 }

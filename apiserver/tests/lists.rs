@@ -121,11 +121,14 @@ async fn revisions_mean_what_they_mean_upstream() {
     ] {
         assert_eq!(names(&leases(&mut client, &query).await), expected, "{query}");
     }
-    for path in [
+    let (all, one) = (
         format!("{LEASES}?resourceVersion=999999"),
         format!("{LEASES}/a?resourceVersion=999999"),
-    ] {
-        let answer = client.get(&path).await;
+    );
+    // Each is waited for for three seconds.
+    let mut other = server.admin().await;
+    let (from_list, from_get) = tokio::join!(client.get(&all), other.get(&one));
+    for (path, answer) in [(all, from_list), (one, from_get)] {
         assert_eq!(
             (answer.code, &answer.headers["retry-after"]),
             (504, &"1".parse().unwrap()),
@@ -139,6 +142,23 @@ async fn revisions_mean_what_they_mean_upstream() {
         );
         assert_eq!(status["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
     }
+}
+
+#[tokio::test]
+async fn a_revision_that_comes_soon_is_waited_for() {
+    let server = Server::start().await;
+    let (mut client, mut writer) = (server.admin().await, server.admin().await);
+    let first = writer.create(LEASES, &lease("a")).await;
+    let at: u64 = first["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+    // The server may write something by itself meanwhile: then the list comes sooner.
+    let path = format!("{LEASES}?resourceVersion={}", at + 1);
+    let (list, _) = tokio::join!(client.get(&path), async {
+        tokio::task::yield_now().await;
+        writer.create(LEASES, &lease("b")).await
+    });
+    assert_eq!(list.code, 200);
+    let version = list.json()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    assert!(version.parse::<u64>().unwrap() > at, "{version}");
 }
 
 #[tokio::test]
@@ -311,7 +331,33 @@ async fn answers_are_written_as_asked() {
         assert_eq!(answer.json()["spec"], json!({"holderIdentity": "v"}));
         assert_eq!(answer.body.contains(&b'\n'), lines > 1, "{path} {agent}");
     }
-    let watch = [("accept", "application/yaml")];
+    let (accept, curl) = (("accept", "application/yaml"), ("user-agent", "curl/8.0"));
+    for (headers, media_type, begin) in [
+        (&[accept][..], "application/yaml", "apiVersion: v1\ncode: 404\n"),
+        (
+            &[curl],
+            "application/json",
+            "{\n  \"apiVersion\": \"v1\",\n  \"code\": 404,\n",
+        ),
+        (&[], "application/json", "{\"apiVersion\":\"v1\",\"code\":404,"),
+        (
+            &[("accept", "application/cbor")],
+            "application/json",
+            "{\"apiVersion\":\"v1\",\"code\":406,",
+        ),
+    ] {
+        let answer = client.send("GET", &format!("{LEASES}/none"), headers, "").await;
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        assert_eq!(answer.headers["content-type"], media_type, "{headers:?}");
+        assert!(text.starts_with(begin), "{text}");
+    }
+    let cbor = [("accept", "application/cbor"), ("content-type", "application/json")];
+    let refused = client.send("POST", LEASES, &cbor, lease("new").to_string()).await;
+    assert_eq!(
+        (refused.code, client.get(&format!("{LEASES}/new")).await.code),
+        (406, 404)
+    );
+    let watch = [accept];
     assert_eq!(
         client.send("GET", &format!("{LEASES}?watch=1"), &watch, "").await.code,
         406

@@ -181,3 +181,45 @@ fn api(client: &Client, kind: &Kind, namespace: &str) -> Api<DynamicObject> {
         namespace => Api::namespaced_with(client.clone(), namespace, &resource(kind)),
     }
 }
+
+const SIGNING_REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+
+/// A request for a certificate as it is stored, if it is.
+pub(crate) async fn signing_request(client: &Client, name: &str) -> Result<Option<Value>, Error> {
+    let get = Request::new(SIGNING_REQUESTS).get(name, &kube::api::GetParams::default());
+    match client.request(get.map_err(Error::BuildRequest)?).await {
+        Err(Error::Api(status)) if status.code == 404 => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
+/// Writes its status: the certificate, or why there is none.
+pub(crate) async fn answer_signing_request(client: &Client, request: &Value) -> Result<(), Error> {
+    let name = request["metadata"]["name"].as_str().unwrap_or_default();
+    let put = http::Request::put(format!("{SIGNING_REQUESTS}/{name}/status"))
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(request.to_string().into_bytes())
+        .map_err(Error::HttpError)?;
+    forgiven(client.request::<Value>(put).await.map(drop))
+}
+
+/// Deletes it as it was seen.
+pub(crate) async fn delete_signing_request(client: &Client, request: &Value) -> Result<(), Error> {
+    let metadata = &request["metadata"];
+    let text = |field: &str| metadata[field].as_str().map(str::to_owned);
+    let options = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: text("uid"),
+            resource_version: text("resourceVersion"),
+        }),
+        ..DeleteParams::default()
+    };
+    let name = metadata["name"].as_str().unwrap_or_default();
+    let delete = Request::new(SIGNING_REQUESTS).delete(name, &options);
+    forgiven(
+        client
+            .request::<Value>(delete.map_err(Error::BuildRequest)?)
+            .await
+            .map(drop),
+    )
+}

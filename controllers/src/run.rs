@@ -2,6 +2,7 @@
 
 mod collector;
 mod emptier;
+mod signer;
 mod view;
 
 use std::future;
@@ -13,18 +14,20 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::Error;
+use crate::certificates::Authority;
 use crate::garbage::Kind;
-use crate::watches::{Seen, Watches, discover};
+use crate::watches::{Event, Seen, Watches, discover};
 
 use collector::Collector;
 use emptier::Emptier;
+use signer::Signer;
 use view::View;
 
 /// The definitions of further kinds: when one changes, what is served may have changed.
 const DEFINITIONS: &str = "CustomResourceDefinition";
 
 /// Tends the cluster until SIGTERM or SIGINT.
-pub(crate) async fn run(client: Client) -> Result<(), Error> {
+pub(crate) async fn run(client: Client, authority: Option<Authority>) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signal)?;
     let (collected, mut collections) = mpsc::unbounded_channel();
@@ -34,6 +37,7 @@ pub(crate) async fn run(client: Client) -> Result<(), Error> {
         watches: Watches::new(client.clone()),
         collector: Collector::new(client.clone(), collected),
         emptier: Emptier::new(client.clone(), emptied),
+        signer: Signer::new(client.clone(), authority),
         kinds: KindsAsked::new(client),
     };
     minik_api::notify::ready().map_err(Error::Notify)?;
@@ -45,6 +49,7 @@ pub(crate) async fn run(client: Client) -> Result<(), Error> {
             kinds = shell.kinds.next() => shell.discovered(&kinds),
             Some(outcome) = collections.recv() => shell.collector.done(outcome, &mut shell.view.graph),
             Some(outcome) = emptyings.recv() => shell.emptier.done(outcome),
+            () = shell.signer.next() => {}
             () = shell.collector.due() => {}
             () = shell.emptier.due() => {}
             _ = terminate.recv() => break,
@@ -60,6 +65,7 @@ struct Shell {
     watches: Watches,
     collector: Collector,
     emptier: Emptier,
+    signer: Signer,
     kinds: KindsAsked,
 }
 
@@ -67,6 +73,11 @@ impl Shell {
     fn seen(&mut self, Seen { kind, event }: Seen) {
         if kind.kind == DEFINITIONS {
             self.kinds.ask();
+        }
+        if kind.kind == signer::KIND
+            && let Event::Apply(request) | Event::InitApply(request) = &event
+        {
+            self.signer.touched(request.metadata.name.clone());
         }
         let change = self.view.apply(&kind, event);
         for namespace in change.namespaces {

@@ -3,6 +3,7 @@
 //! Each verb is an `Args` struct in `commands/` with `run(self, &Global)`. The node's own verbs (`up`, `down`, ...) and the
 //! programs stand beside these in main.rs.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use clap::{Args, Command, Subcommand};
 use crate::client::ConnectionFlags;
 use crate::commands;
 use crate::commands::mark::Which;
+use crate::commands::plugin;
 
 /// What every verb understands.
 #[derive(Args, Clone, Debug, Default)]
@@ -92,7 +94,7 @@ pub enum Verb {
     /// Change, undo and follow the rolling out of deployments
     #[command(subcommand)]
     Rollout(commands::rollout::RolloutVerb),
-    /// Change one thing of objects: image, env, resources, selector, serviceaccount
+    /// Change one thing of objects: image, env, resources, selector, serviceaccount, subject
     #[command(subcommand)]
     Set(commands::set::SetVerb),
     /// Let no new pods come to a node
@@ -139,6 +141,9 @@ pub enum Verb {
     /// Ask what you may do, and who you are
     #[command(subcommand)]
     Auth(commands::auth::AuthVerb),
+    /// Approve and deny requests for certificates
+    #[command(subcommand)]
+    Certificate(commands::certificate::CertificateVerb),
     /// Show what happened
     Events(commands::events::Events),
     /// Show what nodes and pods use
@@ -153,6 +158,9 @@ pub enum Verb {
     /// Show and change the kubeconfig
     #[command(subcommand)]
     Config(commands::config::ConfigVerb),
+    /// Show the plugins: programs on the PATH that are verbs too
+    #[command(subcommand)]
+    Plugin(commands::plugin::PluginVerb),
     /// Have your shell complete verbs, flags, kinds and names
     Completion(commands::completion::Completion),
     /// What the shells' scripts call
@@ -205,12 +213,14 @@ impl Verb {
             Self::Explain(verb) => verb.run(global).await,
             Self::ApiResources(verb) => verb.run(global).await,
             Self::Auth(verb) => verb.run(global).await,
+            Self::Certificate(verb) => verb.run(global).await,
             Self::Events(verb) => verb.run(global).await,
             Self::Top(verb) => verb.run(global).await,
             Self::ApiVersions(verb) => verb.run(global).await,
             Self::Proxy(verb) => verb.run(global).await,
             Self::ClusterInfo(verb) => verb.run(global).await,
             Self::Config(verb) => verb.run(global),
+            Self::Plugin(verb) => verb.run(),
             Self::Completion(verb) => verb.run(),
             Self::Complete(verb) => verb.run(global).await,
             Self::Options(verb) => verb.run(),
@@ -219,18 +229,46 @@ impl Verb {
     }
 }
 
-/// Says why the command line can't be understood: exit code 1, as in kubectl; help is no failure.
-pub fn misunderstood(error: &clap::Error, command: &Command) -> ExitCode {
-    let unknown = match error.get(ContextKind::InvalidSubcommand) {
-        Some(ContextValue::String(name)) if error.kind() == ErrorKind::InvalidSubcommand => Some(name),
+/// Says why the command line can't be understood: exit code 1, as in kubectl; help is no failure. A verb that isn't ours may be
+/// a plugin's.
+pub fn misunderstood(error: &clap::Error, command: &Command, line: &[OsString]) -> ExitCode {
+    let context = |kind: ContextKind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
+    let unknown = context(ContextKind::InvalidSubcommand).filter(|_| error.kind() == ErrorKind::InvalidSubcommand);
+    if unknown.is_some_and(|name| line.get(1).is_some_and(|word| word == name))
+        && let Some(error) = plugin::become_plugin(line)
+    {
+        return crate::failure::report(&anyhow::anyhow!("the plugin can't be started: {error}"));
+    }
+    let left_out = unknown
+        .or(context(ContextKind::InvalidArg).filter(|_| error.kind() == ErrorKind::UnknownArgument))
+        .and_then(left_out);
+    let text = match left_out {
+        Some(sentence) => Some(format!("error: {sentence}")),
+        None => unknown.and_then(|name| unknown_verb(name, command)),
+    };
     // Nobody is left to tell of a broken pipe.
-    let _ = match unknown.and_then(|name| unknown_verb(name, command)) {
+    let _ = match text {
         Some(text) => writeln!(anstream::stderr(), "{text}"),
         None => error.print(),
     };
     ExitCode::from(u8::from(error.use_stderr()))
+}
+
+/// What kubectl has and minikctl has not, and what does the same.
+fn left_out(word: &str) -> Option<&'static str> {
+    Some(match word.split('=').next().unwrap_or(word) {
+        "-k" | "--kustomize" | "kustomize" => {
+            "minikctl has no kustomize in it: run `kustomize build FOLDER | minikctl apply -f -`"
+        }
+        "--template" => {
+            "minikctl has no Go templates: -o jsonpath=TEMPLATE and -o custom-columns=NAME:PATH do the same"
+        }
+        "--allow-missing-template-keys" => "minikctl's JSONPath takes fields that aren't there for empty, always",
+        _ => return None,
+    })
 }
 
 /// kubectl's words for a verb that isn't there, with those that are like it (two slips of the finger, or how it begins).
@@ -257,6 +295,13 @@ fn unknown_verb(name: &str, command: &Command) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_out_is_told_with_what_does_the_same() {
+        assert!(left_out("-k").is_some_and(|text| text.contains("kustomize build")));
+        assert!(left_out("--template=x").is_some_and(|text| text.contains("jsonpath")));
+        assert_eq!(left_out("--filename"), None);
+    }
 
     #[test]
     fn a_misspelt_verb_gets_those_like_it() {

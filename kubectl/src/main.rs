@@ -56,10 +56,10 @@ fn main() -> ExitCode {
 #[inline(never)]
 fn everything_else() -> ExitCode {
     let line = flags::plain(Minikctl::command, std::env::args_os().collect());
-    let Minikctl { global, verb } = match Minikctl::try_parse_from(line) {
+    let Minikctl { global, verb } = match Minikctl::try_parse_from(&line) {
         Ok(parsed) => parsed,
         Err(error) => {
-            return cli::misunderstood(&error, &Minikctl::command());
+            return cli::misunderstood(&error, &Minikctl::command(), &line);
         }
     };
     // Fails only when a provider is there already, which is what is wanted.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::handlers;
 use crate::images::registry::Mirror;
 use crate::network::Cidr;
 
@@ -52,6 +53,15 @@ pub struct Config {
     /// Where exec, attach and port-forward are served; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     pub streaming_address: SocketAddr,
+
+    /// OCI runtime that launches containers in place of this program: a name or path, with arguments; such as runc or crun
+    #[arg(long, value_name = "COMMAND")]
+    pub oci_runtime: Option<handlers::Command>,
+
+    /// NAME=COMMAND: one more OCI runtime, for pods whose RuntimeClass has this handler; can be repeated [minik, and runc
+    /// and crun where they are installed, are handlers of themselves]
+    #[arg(long = "runtime-handler", value_name = "NAME=COMMAND")]
+    pub runtime_handlers: Vec<handlers::Named>,
 
     /// Program whose `shim` subcommand is started for each pod [default: this program]
     #[arg(long, value_name = "FILE", default_value_os_t = this_program(), hide_default_value = true)]

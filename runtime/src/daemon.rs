@@ -12,6 +12,7 @@ use crate::Config;
 use crate::cgroup::Driver;
 use crate::cri::events::Events;
 use crate::ctr::Ctr;
+use crate::handlers::Handlers;
 use crate::images::Images;
 use crate::network::Network;
 use crate::oci::HostCapabilities;
@@ -25,6 +26,7 @@ pub(crate) struct Daemon {
     pub(crate) network: Network,
     pub(crate) cgroups: Box<dyn Driver>,
     pub(crate) host: HostCapabilities,
+    pub(crate) handlers: Handlers,
     pub(crate) sandboxes: Store<SandboxRecord>,
     pub(crate) containers: Store<ContainerRecord>,
     pub(crate) events: Events,
@@ -44,6 +46,8 @@ impl Daemon {
         ctr: Ctr,
     ) -> Daemon {
         let (events, shims) = (Events::new(), Mutex::default());
+        let (default, state) = (config.oci_runtime.as_ref(), config.state.join("oci"));
+        let handlers = Handlers::new(default, &config.runtime_handlers, state);
         let host = crate::host::capabilities(cgroups.as_ref());
         Daemon {
             config,
@@ -51,6 +55,7 @@ impl Daemon {
             network,
             cgroups,
             host,
+            handlers,
             sandboxes,
             containers,
             events,

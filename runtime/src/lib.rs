@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   kubelet ── CRI gRPC ──> cri/ ──> sandbox/ ──> network/                 veth pair, routes, masquerade
-//!                            │          └── shim/ (a process a pod) ──> launch/ ──> execve
+//!                            │          └── shim/ (a process a pod) ──> launch/ ──> execve, or runc, crun … by handlers
 //!                            ├──> images/ ──> snapshots/                   pull, unpack, writable layers
 //!   ctr ────── gRPC ──────> ctr/ ──> shim/                                  containers without a pod
 //!                            ├──> oci/                                     config.json
@@ -17,6 +17,7 @@ mod config;
 mod cri;
 mod ctr;
 mod daemon;
+pub mod handlers;
 mod host;
 pub mod images;
 pub mod launch;

@@ -20,10 +20,10 @@ use minik_api::status::Status;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub(crate) use parse::{Parsed, json, to_yaml, yaml};
+pub(crate) use parse::{Parsed, complaint, json, to_yaml, yaml};
 pub(crate) use place::Place;
 pub(crate) use protobuf::protobuf;
-pub(crate) use shape::canonical;
+pub(crate) use shape::{canonical, type_name};
 
 /// The body is no object of its kind.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -76,8 +76,12 @@ impl DecodeError {
 
 /// The answer when `fieldValidation=Strict` and there are unknown or duplicate fields.
 pub(crate) fn strict_status(kind: &Kind, sentences: &[String]) -> Status {
-    let why = format!("strict decoding error: {}", sentences.join(", "));
-    Status::bad_request(cannot_be_handled(kind, &why))
+    Status::bad_request(cannot_be_handled(kind, &strict_error(sentences)))
+}
+
+/// The same as a part of a sentence.
+pub(crate) fn strict_error(sentences: &[String]) -> String {
+    format!("strict decoding error: {}", sentences.join(", "))
 }
 
 /// An object of this kind, pruned to the fields that the kind has, and a sentence for each field that it hasn't

@@ -24,12 +24,20 @@ pub(crate) struct Parsed {
 pub(crate) fn json(bytes: &[u8]) -> Result<Parsed, DecodeError> {
     let failed = |error: serde_json::Error| DecodeError::Parse {
         format: "json",
-        source_text: error.to_string(),
+        source_text: complaint(&error),
     };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let parsed = parsed(&mut deserializer).map_err(failed)?;
     deserializer.end().map_err(failed)?;
     Ok(parsed)
+}
+
+/// What is wrong with a JSON text: of one that is cut off as Go says it, and so clients know it.
+pub(crate) fn complaint(error: &serde_json::Error) -> String {
+    match error.is_eof() {
+        true => "unexpected end of JSON input".into(),
+        false => error.to_string(),
+    }
 }
 
 /// Reads one YAML document.

@@ -46,7 +46,7 @@ pub(super) fn conform_at(
 }
 
 /// What Go calls the type of a JSON value.
-pub(super) fn type_name(value: &Value) -> &'static str {
+pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

@@ -1,6 +1,6 @@
 //! Content negotiation: as what an answer is wanted, how it is written, and how it may be packed.
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, HeaderValue, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Uri};
 use minik_api::status::Status;
@@ -9,6 +9,12 @@ use minik_api::status::Status;
 const SERVED: [&str; 2] = [Syntax::JSON, Syntax::YAML];
 /// Who reads answers with their own eyes (upstream's list).
 const EYES: [&str; 3] = ["curl", "Wget", "Mozilla/5.0"];
+
+/// What of a request tells what its client takes: kept, and read only when there is a failure to write.
+pub(super) struct Asker {
+    uri: Uri,
+    headers: [(HeaderName, Option<HeaderValue>); 2],
+}
 
 /// What a client takes.
 #[derive(Debug)]
@@ -52,6 +58,24 @@ pub(crate) enum Syntax {
     Yaml,
 }
 
+impl Asker {
+    /// Keeps it: no more than counts of references.
+    pub(super) fn new(uri: &Uri, headers: &HeaderMap) -> Self {
+        let kept = |name: HeaderName| (name.clone(), headers.get(name).cloned());
+        Self {
+            uri: uri.clone(),
+            headers: [ACCEPT, USER_AGENT].map(kept),
+        }
+    }
+
+    /// Reads it.
+    pub(super) fn accept(&self) -> Accept {
+        let values = self.headers.iter().cloned();
+        let there = values.filter_map(|(name, value)| Some((name, value?)));
+        Accept::of_parts(&self.uri, &there.collect())
+    }
+}
+
 impl Syntax {
     const JSON: &'static str = "application/json";
     const YAML: &'static str = "application/yaml";
@@ -68,8 +92,12 @@ impl Syntax {
 impl Accept {
     /// Reads a request.
     pub(crate) fn of_request(parts: &Parts) -> Self {
-        let asked = pretty_asked(&parts.uri);
-        let accept = Self::of(&parts.headers);
+        Self::of_parts(&parts.uri, &parts.headers)
+    }
+
+    fn of_parts(uri: &Uri, headers: &HeaderMap) -> Self {
+        let asked = pretty_asked(uri);
+        let accept = Self::of(headers);
         Self {
             pretty: asked.unwrap_or(accept.pretty),
             ..accept
@@ -170,7 +198,6 @@ fn pretty_asked(uri: &Uri) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn headers(accept: &'static str) -> HeaderMap {
         let mut headers = HeaderMap::new();

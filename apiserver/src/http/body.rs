@@ -13,12 +13,14 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::params::FieldValidation;
-use crate::decode::{self, Parsed};
+use crate::decode::{self, DecodeError, Parsed};
 use crate::kinds::versions;
 use crate::storage::Stored;
 
 /// As upstream's.
 const LIMIT_BYTES: usize = 3 * 1024 * 1024;
+/// Of a body that can't be read, so much is shown.
+const SHOWN_BYTES: usize = 30;
 /// A client that sends more slowly than this is cut off.
 const TIME: Duration = Duration::from_secs(30);
 const READ: [&str; 3] = [
@@ -30,9 +32,11 @@ const READ: [&str; 3] = [
 /// The object in the body as it is kept, without what its kind hasn't got, and the warnings about that.
 pub(crate) async fn object(call: &Call, body: Body) -> Result<(Object, Vec<String>), Status> {
     let kind = call.path.kind;
-    let parsed = parsed(call, body)
-        .await?
-        .ok_or_else(|| Status::bad_request("the body is empty"))?;
+    let parsed = match parsed(call, body).await? {
+        Some(parsed) => parsed,
+        // The parser says why nothing is no object.
+        None => decode::json(b"").map_err(|error| unrecognized(&error, kind, b""))?,
+    };
     let validation = call.params.field_validation;
     let (mut object, mut unknown) = call
         .rules
@@ -44,12 +48,16 @@ pub(crate) async fn object(call: &Call, body: Body) -> Result<(Object, Vec<Strin
     Ok((object, warnings))
 }
 
-/// The same for a value that was made here out of a patch.
-pub(super) fn decode(call: &Call, value: Value) -> Result<(Object, Vec<String>), Status> {
-    let (kind, validation) = (call.path.kind, call.params.field_validation);
-    let (mut object, unknown) = call.rules.decode(kind, value).map_err(|error| error.status(kind))?;
+/// The same for a value that was made here out of a patch; an error is what is wrong with that.
+pub(super) fn decode(call: &Call, value: Value) -> Result<(Object, Vec<String>), String> {
+    let kind = call.path.kind;
+    let (mut object, unknown) = call.rules.decode(kind, value).map_err(|error| error.to_string())?;
     versions::to_stored(kind, &mut object);
-    let warnings = judged(kind, unknown, validation)?;
+    let warnings = match call.params.field_validation {
+        FieldValidation::Strict if !unknown.is_empty() => return Err(decode::strict_error(&unknown)),
+        FieldValidation::Ignore => Vec::new(),
+        FieldValidation::Strict | FieldValidation::Warn => unknown,
+    };
     Ok((object, warnings))
 }
 
@@ -103,7 +111,23 @@ async fn parsed(call: &Call, body: Body) -> Result<Option<Parsed>, Status> {
         "application/vnd.kubernetes.protobuf" => decode::protobuf(&bytes),
         _ => return Err(Status::unsupported_media_type(&READ)),
     };
-    parsed.map(Some).map_err(|error| error.status(kind))
+    parsed.map(Some).map_err(|error| unrecognized(&error, kind, &bytes))
+}
+
+/// Shows how the body begins: as text when it may be JSON, as hexadecimal digits otherwise.
+fn unrecognized(error: &DecodeError, kind: &Kind, bytes: &[u8]) -> Status {
+    let begin = &bytes[..bytes.len().min(SHOWN_BYTES)];
+    let mut shown = match begin.first() {
+        None => "<empty>".into(),
+        Some(b'{') => String::from_utf8_lossy(begin).into_owned(),
+        Some(_) => begin.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    if begin.len() < bytes.len() {
+        shown += " ...";
+    }
+    let mut status = error.status(kind);
+    status.message = format!("{} ({shown})", status.message);
+    status
 }
 
 fn judged(kind: &Kind, unknown: Vec<String>, validation: FieldValidation) -> Result<Vec<String>, Status> {

@@ -10,7 +10,7 @@ use super::{Api, Call, body, respond};
 /// Creates what the body says.
 pub(super) async fn handle(api: &Api, call: Call, body: Body) -> Result<Response, Status> {
     if call.path.kind.namespaced && call.path.namespace.is_none() {
-        return Err(Status::method_not_allowed("POST", call.path.kind.plural));
+        return Err(Status::no_such_method());
     }
     let (object, mut warnings) = body::object(&call, body).await?;
     let created = api

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
+use minik_api::field;
 use minik_api::kinds::Kind;
 use minik_api::status::{Details, Status};
 
@@ -61,10 +62,17 @@ async fn options(call: &mut Call, body: Body) -> Result<DeleteOptions, Status> {
         .propagation_policy
         .or_else(|| call.params.propagation_policy.take());
     asked.orphan_dependents = asked.orphan_dependents.or(call.params.orphan_dependents);
-    for value in &asked.dry_run {
-        call.params.dry_run |= params::dry_run(value)?;
+    call.params.dry_run |= !asked.dry_run.is_empty();
+    let in_query = call.params.unsupported.iter().cloned();
+    let wrong = asked.dry_run.iter().filter(|value| *value != "All");
+    let errors: Vec<field::Error> = in_query
+        .filter(|error| error.path.to_string() == "dryRun")
+        .chain(wrong.map(|value| params::no_dry_run(value)))
+        .collect();
+    match errors.as_slice() {
+        [] => Ok(asked),
+        errors => Err(Status::invalid_options("DeleteOptions", errors)),
     }
-    Ok(asked)
 }
 
 /// Kinds whose deletion upstream answers with the object.

@@ -58,6 +58,7 @@ fn errors(params: &Params, method: &Method, is_apply: bool) -> Vec<Error> {
         let detail = format!("invalid character U+{:04X} (at position {index})", u32::from(letter));
         errors.push(Error::invalid(&path, name, detail));
     }
+    errors.extend(params.unsupported.iter().cloned());
     errors
 }
 

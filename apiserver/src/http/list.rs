@@ -6,7 +6,8 @@ use minik_api::status::Status;
 use super::{Api, Call, respond};
 
 /// Answers with everything that is selected, or the next piece of it.
-pub(super) fn handle(api: &Api, call: &Call) -> Result<Response, Status> {
+pub(super) async fn handle(api: &Api, call: &Call) -> Result<Response, Status> {
+    api.registry.reach(call.params.list.revision).await?;
     let selection = call.params.selection(call.namespace());
     let list = api.registry.list(call.path.kind, &selection, &call.params.list)?;
     respond::list(call, &list)

@@ -26,6 +26,7 @@ mod health;
 mod list;
 mod params;
 mod patch;
+mod pieces;
 mod pretty;
 mod respond;
 mod server;
@@ -55,6 +56,7 @@ use crate::registry::Registry;
 use crate::subresources::{self, kubelet::KubeletClient};
 use fairness::{Lane, Seat, seated};
 
+use accept::Asker;
 pub(crate) use accept::{Accept, Form};
 pub(crate) use apply::{apply, document};
 pub(crate) use body::{object, value};
@@ -67,6 +69,7 @@ pub(crate) use respond::{failure, json, json_bytes, object as respond_object};
 pub use server::ServeError;
 pub(crate) use server::{Server, authorities, certificates, private_key, tls_config};
 pub(crate) use update::handle as update_object;
+pub(crate) use watch::Crowds;
 
 /// What every handler has at hand.
 pub(crate) struct Api {
@@ -76,6 +79,8 @@ pub(crate) struct Api {
     pub(crate) authenticator: Authenticator,
     /// Who may have how much at once.
     pub(crate) fairness: Fairness,
+    /// Who watches what.
+    pub(crate) crowds: Crowds,
     /// The way to nodes.
     pub(crate) kubelet: KubeletClient,
     /// Cancelled when the server stops: watches end then.
@@ -140,18 +145,19 @@ fn seat(api: &Api, user: Option<&Arc<User>>, lane: Lane) -> Result<Seat, Status>
     api.fairness.seat(user.ok_or_else(Status::unauthorized)?, lane)
 }
 
-/// A bug in one handler answers one request with 500.
+/// A bug in one handler answers one request with 500. Failures are written as the client takes them.
 async fn answered(State(_): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
-        Err(_) => {
-            tracing::error!(%method, path, "the handler panicked");
-            failure(&Status::internal(format!(
-                "{method} {path} hit a bug in the API server; its log says where"
-            )))
-        }
-    }
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let asker = Asker::new(&uri, request.headers());
+    let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let response = response.unwrap_or_else(|_| {
+        let path = uri.path();
+        tracing::error!(%method, path, "the handler panicked");
+        failure(&Status::internal(format!(
+            "{method} {path} hit a bug in the API server; its log says where"
+        )))
+    });
+    respond::written_for(&asker, response)
 }
 
 /// Any path that isn't fixed: one of a kind, or none.
@@ -191,18 +197,28 @@ fn is_binding(kind: &Kind) -> bool {
     kind.group.is_empty() && kind.kind == "Binding"
 }
 
+/// Watches and what a kubelet says have forms of their own.
+fn is_answered_by_objects(call: &Call) -> bool {
+    let streams = ["attach", "exec", "log", "portforward", "proxy"];
+    !call.params.watch && !streams.contains(&call.path.subresource.as_deref().unwrap_or_default())
+}
+
 async fn dispatch(api: &Arc<Api>, call: Call, body: Body) -> Result<Response, Status> {
     call.authorize(api.registry.authorizer())?;
+    if is_answered_by_objects(&call) {
+        // Before anything is done: nobody can be told of it in no form that they take.
+        call.accept.choose(shape::is_served)?;
+    }
     if let Some(subresource) = call.path.subresource.clone() {
         return subresources::handle(api, call, body, &subresource).await;
     }
     if !call.path.kind.verbs.contains(&call.verb()) {
-        return Err(Status::method_not_allowed(call.method.as_str(), call.path.kind.plural));
+        return Err(Status::no_such_method());
     }
     match (&call.method, call.path.name.is_some()) {
-        (&Method::GET, true) => get::handle(api, &call),
+        (&Method::GET, true) => get::handle(api, &call).await,
         (&Method::GET, false) if call.params.watch => watch::handle(api, call),
-        (&Method::GET, false) => list::handle(api, &call),
+        (&Method::GET, false) => list::handle(api, &call).await,
         (&Method::POST, false) if is_binding(call.path.kind) => subresources::bind(api, call, body).await,
         (&Method::POST, false) if !call.path.kind.is_stored() => reviews::create(api, call, body).await,
         (&Method::POST, false) => create::handle(api, call, body).await,

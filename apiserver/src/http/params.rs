@@ -46,6 +46,8 @@ pub(crate) struct Params {
     pub(crate) dry_run: bool,
     /// What to do about unknown fields.
     pub(crate) field_validation: FieldValidation,
+    /// What is wrong with the options of a write: it depends on the verb whether anybody minds.
+    pub(super) unsupported: Vec<field::Error>,
     /// Who owns what is written; empty when the request doesn't say.
     pub(crate) field_manager: String,
     /// Apply: take over what others own.
@@ -89,8 +91,12 @@ impl Params {
             "timeoutSeconds" => {
                 self.timeout_seconds = u64::try_from(number(value)?).ok().filter(|&seconds| seconds > 0)
             }
-            "dryRun" => self.dry_run = dry_run(value)?,
-            "fieldValidation" => self.field_validation = field_validation(value)?,
+            "dryRun" if value == "All" => self.dry_run = true,
+            "dryRun" => self.unsupported.push(no_dry_run(value)),
+            "fieldValidation" => match field_validation(value) {
+                Ok(validation) => self.field_validation = validation,
+                Err(error) => self.unsupported.push(error),
+            },
             "fieldManager" => self.field_manager = value.to_owned(),
             "force" => self.force = Some(boolean(value)),
             "gracePeriodSeconds" => self.grace_seconds = Some(number(value)?),
@@ -198,23 +204,20 @@ fn boolean(value: &str) -> bool {
     !matches!(value.to_ascii_lowercase().as_str(), "false" | "0")
 }
 
-/// The one kind of dry run that there is.
-pub(super) fn dry_run(value: &str) -> Result<bool, Status> {
-    match value {
-        "All" => Ok(true),
-        _ => Err(Status::bad_request(format!(
-            "dryRun: Unsupported value: \"{value}\": supported values: \"All\""
-        ))),
-    }
+/// There is one kind of dry run.
+pub(super) fn no_dry_run(value: &str) -> field::Error {
+    field::Error::not_supported(&Path::new("dryRun"), vec![value], &["All"])
 }
 
-fn field_validation(value: &str) -> Result<FieldValidation, Status> {
+fn field_validation(value: &str) -> Result<FieldValidation, field::Error> {
     match value {
         "Ignore" => Ok(FieldValidation::Ignore),
         "Warn" => Ok(FieldValidation::Warn),
         "Strict" => Ok(FieldValidation::Strict),
-        _ => Err(Status::bad_request(format!(
-            "fieldValidation: Unsupported value: \"{value}\": supported values: \"Ignore\", \"Strict\", \"Warn\""
-        ))),
+        _ => Err(field::Error::not_supported(
+            &Path::new("fieldValidation"),
+            value,
+            &["", "Ignore", "Strict", "Warn"],
+        )),
     }
 }

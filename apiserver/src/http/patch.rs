@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
+use minik_api::field;
 use minik_api::kinds::Kind;
 use minik_api::object::Object;
 use minik_api::status::Status;
@@ -47,6 +48,16 @@ impl Patch {
             _ => patch::strategic(kind, document, &self.bytes),
         }
     }
+
+    /// What it makes of the document is no object: the answer shows that, or of a strategic merge patch the patch itself.
+    fn refused(&self, kind: &'static Kind, document: &Value, why: String) -> Result<Status, Status> {
+        let shown = match self.media_type {
+            0 | 1 => self.apply(kind, document)?.to_string(),
+            _ => String::from_utf8_lossy(&self.bytes).into_owned(),
+        };
+        let error = field::Error::invalid(&field::Path::new("patch"), shown, why);
+        Ok(Status::invalid_patch(&error))
+    }
 }
 
 /// Whether the body is a document to be applied, which is no patch of what is there.
@@ -65,8 +76,10 @@ pub(crate) async fn handle(api: &Api, call: Call, body: Body, part: Part) -> Res
     let patched = |old: &Object| {
         let mut document = old.clone();
         versions::from_stored(kind, &mut document);
-        let value = patch.apply(kind, &document.to_value())?;
-        let (object, complaints) = body::decode(&call, value)?;
+        let document = document.to_value();
+        let value = patch.apply(kind, &document)?;
+        let decoded = body::decode(&call, value);
+        let (object, complaints) = decoded.or_else(|why| Err(patch.refused(kind, &document, why)?))?;
         warnings = complaints;
         Ok(object)
     };

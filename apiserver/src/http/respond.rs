@@ -12,16 +12,17 @@ use http::{HeaderValue, StatusCode};
 use minik_api::status::Status;
 use serde::Serialize;
 
-use super::accept::{Accept, Syntax};
+use super::accept::{Accept, Asker, Syntax};
 use super::call::Call;
+use super::pieces::{self, Pieces};
 use super::pretty::pretty;
 use super::shape::{self, Shape};
 use crate::decode;
 use crate::registry::List;
 use crate::storage::Stored;
 
-/// Smaller answers are sent faster than they are packed (upstream's threshold).
-const GZIP_FROM: usize = 128 * 1024;
+/// Smaller answers are sent faster than they are packed (upstream's threshold), and are made in one piece.
+const LONG: usize = 128 * 1024;
 /// Nobody between client and server keeps an answer.
 const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-cache, private");
 /// When all warnings are longer together, each is cut to so much, and when that doesn't help the rest goes (upstream's limits).
@@ -39,9 +40,18 @@ pub(crate) fn object(call: &Call, code: StatusCode, stored: &Stored, warnings: &
 
 /// A list, in the form that the call asks for.
 pub(super) fn list(call: &Call, list: &List) -> Result<Response, Status> {
-    let choice = call.accept.choose(shape::is_served)?;
-    let body = Shape::of(call, choice)?.list(list)?;
-    Ok(bytes(StatusCode::OK, &call.accept, choice.syntax, body))
+    let (accept, choice) = (&call.accept, call.accept.choose(shape::is_served)?);
+    let shape = Shape::of(call, choice)?;
+    if matches!(choice.syntax, Syntax::Json)
+        && !accept.pretty
+        && let Some(head) = shape.stored_list(list)
+        && pieces::length(&head, &list.items) >= LONG
+    {
+        let pieces = Pieces::new(head, list.items.clone(), accept.gzip);
+        return Ok(answer(StatusCode::OK, choice.syntax, accept.gzip, Body::new(pieces)));
+    }
+    let body = shape.list(list)?;
+    Ok(bytes(StatusCode::OK, accept, choice.syntax, body))
 }
 
 /// Any JSON.
@@ -55,10 +65,15 @@ pub(crate) fn json_bytes(code: StatusCode, accept: &Accept, json: Bytes) -> Resp
     bytes(code, accept, accept.syntax(), json)
 }
 
+/// The body of a failure, beside it: how it is written is seen to where the request is at hand ([`written_for`]).
+#[derive(Clone)]
+struct Failure(Bytes);
+
 /// A failure.
 pub(crate) fn failure(status: &Status) -> Response {
-    let body = status.to_value().to_string();
-    let mut response = Response::new(Body::from(body));
+    let body = Bytes::from(status.to_value().to_string());
+    let mut response = Response::new(Body::from(body.clone()));
+    response.extensions_mut().insert(Failure(body));
     *response.status_mut() = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(Syntax::Json.media_type()));
@@ -70,15 +85,36 @@ pub(crate) fn failure(status: &Status) -> Response {
     response
 }
 
+/// A failure is written like what would have been there instead; JSON for whoever takes nothing that is served.
+pub(super) fn written_for(asker: &Asker, mut response: Response) -> Response {
+    let Some(Failure(json)) = response.extensions_mut().remove() else {
+        return response;
+    };
+    let accept = asker.accept();
+    let body = match accept.syntax() {
+        Syntax::Json if accept.pretty => pretty(&json),
+        Syntax::Json => return response,
+        Syntax::Yaml => decode::to_yaml(&json).into(),
+    };
+    let media_type = HeaderValue::from_static(accept.syntax().media_type());
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    *response.body_mut() = Body::from(body);
+    response
+}
+
 fn bytes(code: StatusCode, accept: &Accept, syntax: Syntax, json: Bytes) -> Response {
     let body = match syntax {
         Syntax::Json if accept.pretty => pretty(&json).into(),
         Syntax::Json => json,
         Syntax::Yaml => decode::to_yaml(&json).into(),
     };
-    let packed = (accept.gzip && body.len() >= GZIP_FROM).then(|| gzip(&body));
+    let packed = (accept.gzip && body.len() >= LONG).then(|| gzip(&body));
     let is_packed = packed.is_some();
-    let mut response = Response::new(Body::from(packed.unwrap_or(body)));
+    answer(code, syntax, is_packed, Body::from(packed.unwrap_or(body)))
+}
+
+fn answer(code: StatusCode, syntax: Syntax, is_packed: bool, body: Body) -> Response {
+    let mut response = Response::new(body);
     *response.status_mut() = code;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(syntax.media_type()));

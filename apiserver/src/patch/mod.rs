@@ -11,6 +11,8 @@ use minik_api::schema;
 use minik_api::status::Status;
 use serde_json::Value;
 
+use crate::decode::{complaint, type_name};
+
 /// Limit on the operations of one JSON patch, as upstream.
 const OPERATIONS_MAX: usize = 10_000;
 
@@ -28,7 +30,7 @@ const LOOKED_MAX: usize = 1_000_000;
 /// # Errors
 /// 400 when it is none, 413 when it is too long, 422 when one of its operations can't be done or its test fails.
 pub fn json(document: &Value, patch: &[u8]) -> Result<Value, Status> {
-    let json_patch::Patch(operations) = serde_json::from_slice(patch).map_err(|error| undecodable(&error))?;
+    let json_patch::Patch(operations) = serde_json::from_slice(patch).map_err(|error| no_operations(patch, &error))?;
     if operations.len() > OPERATIONS_MAX {
         let message = format!(
             "The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}",
@@ -90,7 +92,9 @@ fn unprocessable(index: usize, operation: &json_patch::PatchOperation, why: &str
         "the server rejected our request due to an error in our request: operation {index} of the patch at {:?}: {why}",
         operation.path().to_string()
     );
-    Status::failure(422, "Invalid", message)
+    let mut status = Status::failure(422, "Invalid", message);
+    status.details = Some(Box::default());
+    status
 }
 
 /// Applies a merge patch.
@@ -98,7 +102,7 @@ fn unprocessable(index: usize, operation: &json_patch::PatchOperation, why: &str
 /// # Errors
 /// 400 when it is no JSON object.
 pub fn merge(document: &Value, patch: &[u8]) -> Result<Value, Status> {
-    let patch = object(patch)?;
+    let patch = object(patch).map_err(undecodable)?;
     let mut patched = document.clone();
     json_patch::merge(&mut patched, &patch);
     Ok(patched)
@@ -115,7 +119,9 @@ pub fn strategic(kind: &Kind, document: &Value, patch: &[u8]) -> Result<Value, S
             "application/merge-patch+json",
         ]));
     };
-    let (Value::Object(document), Value::Object(patch)) = (document.clone(), object(patch)?) else {
+    let (Value::Object(document), Value::Object(patch)) =
+        (document.clone(), object(patch).map_err(Status::bad_request)?)
+    else {
         return Err(Status::bad_request("invalid JSON document"));
     };
     strategic::merge(document, patch, Some(shape))
@@ -123,19 +129,29 @@ pub fn strategic(kind: &Kind, document: &Value, patch: &[u8]) -> Result<Value, S
         .map_err(|error| Status::bad_request(error.to_string()))
 }
 
-fn object(patch: &[u8]) -> Result<Value, Status> {
-    let patch: Value = serde_json::from_slice(patch).map_err(|error| undecodable(&error))?;
-    if patch.is_object() {
-        Ok(patch)
-    } else {
-        Err(Status::bad_request(
-            "error decoding patch: the patch has to be a JSON object",
-        ))
+/// What Go says of a patch that is none.
+fn object(patch: &[u8]) -> Result<Value, String> {
+    let patch: Value = serde_json::from_slice(patch).map_err(|error| complaint(&error))?;
+    match type_name(&patch) {
+        "object" => Ok(patch),
+        other => Err(format!(
+            "json: cannot unmarshal {other} into Go value of type map[string]interface {{}}"
+        )),
     }
 }
 
-fn undecodable(error: &serde_json::Error) -> Status {
-    Status::bad_request(format!("error decoding patch: {error}"))
+fn no_operations(patch: &[u8], error: &serde_json::Error) -> Status {
+    match serde_json::from_slice(patch).as_ref().map(type_name) {
+        Ok("array") | Err(_) => undecodable(complaint(error)),
+        Ok(other) => {
+            let what = "Go value of type []handlers.jsonPatchOp";
+            undecodable(format!("json: cannot unmarshal {other} into {what}"))
+        }
+    }
+}
+
+fn undecodable(why: String) -> Status {
+    Status::bad_request(format!("error decoding patch: {why}"))
 }
 
 #[cfg(test)]

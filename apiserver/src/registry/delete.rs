@@ -48,7 +48,7 @@ impl DeleteOptions {
                 "orphanDependents and deletionPropagation cannot be both set",
             ),
             (None | Some("Background" | "Foreground" | "Orphan"), _) => return Ok(()),
-            (Some(policy), None) => Error::not_supported(&path, policy, &["Background", "Foreground", "Orphan"]),
+            (Some(policy), None) => Error::not_supported(&path, policy, &["Foreground", "Background", "Orphan", "nil"]),
         };
         Err(Status::invalid_options("DeleteOptions", &[error]))
     }
@@ -98,9 +98,10 @@ impl Registry {
         options: WriteOptions<'_>,
     ) -> Result<Deleted, Status> {
         asked.check()?;
-        let old = self.get(target).ok().map(|stored| stored.object());
+        // What isn't there is nobody else's business.
+        let old = self.get(target)?.object();
         let attributes = Attributes {
-            old: old.as_ref(),
+            old: Some(&old),
             ..self.attributes(Operation::Delete, &target, &options)
         };
         admission::validate(&attributes, None).await?;
@@ -150,10 +151,11 @@ fn check(target: &Target<'_>, object: &Object, preconditions: Option<&Preconditi
         return Ok(());
     };
     let metadata = &object.metadata;
-    for (what, wanted, stored) in [
-        ("UID", &preconditions.uid, &metadata.uid),
+    for (what, happened, wanted, stored) in [
+        ("UID", "deleted and then recreated", &preconditions.uid, &metadata.uid),
         (
             "ResourceVersion",
+            "modified",
             &preconditions.resource_version,
             &metadata.resource_version,
         ),
@@ -162,11 +164,27 @@ fn check(target: &Target<'_>, object: &Object, preconditions: Option<&Preconditi
             && Some(wanted) != stored.as_ref()
         {
             let stored = stored.as_deref().unwrap_or_default();
-            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {stored}");
-            return Err(target.conflict(&why));
+            let why = format!(
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({stored}). The object might \
+                 have been {happened}"
+            );
+            return Err(kind_conflict(target, &why));
         }
     }
     Ok(())
+}
+
+/// A conflict in which upstream names the kind, not the resource.
+fn kind_conflict(target: &Target<'_>, why: &str) -> Status {
+    let (kind, group) = (target.kind.kind, target.kind.group);
+    let what = match group {
+        "" => kind.to_owned(),
+        group => format!("{kind}.{group}"),
+    };
+    let message = format!("Operation cannot be fulfilled on {what} {:?}: {why}", target.name);
+    let mut status = Status::failure(409, "Conflict", message).about(target.kind, target.name);
+    status.details.get_or_insert_default().kind = kind.into();
+    status
 }
 
 /// What a deletion makes of an object: gone, marked, or as it was when it is marked already and needn't go sooner.

@@ -1,6 +1,7 @@
 //! List: a consistent view of many objects, in pieces if asked for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -8,6 +9,7 @@ use minik_api::kinds::Kind;
 use minik_api::selector::{Fields, Labels};
 use minik_api::status::Status;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{Registry, resource};
 use crate::kinds::Rules;
@@ -21,6 +23,9 @@ const CONTINUE_EXPIRED: &str = "The provided continue parameter is too old to di
     deleted between the time the first chunk was returned and now may show up in the list.";
 /// The revision of a token that goes on with what is there now.
 const INCONSISTENT: i64 = -1;
+
+/// How long a revision that isn't there yet is waited for (upstream's time).
+const FUTURE: Duration = Duration::from_secs(3);
 
 /// Which objects of a kind.
 #[derive(Clone, Debug, Default)]
@@ -68,12 +73,15 @@ pub(crate) struct List {
     pub(crate) remaining: Option<usize>,
 }
 
-/// A continue token: opaque to clients, of upstream's shape.
+/// A continue token: opaque to clients, of upstream's shape and with a number besides.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Token {
     v: String,
     rv: i64,
     start: String,
+    /// How many objects there are after `start`, so that no piece counts what is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rest: Option<usize>,
 }
 
 impl Selection {
@@ -109,6 +117,16 @@ impl Selection {
 }
 
 impl Registry {
+    /// Waits a while for a revision that isn't there yet.
+    pub(crate) async fn reach(&self, revision: Option<Revision>) -> Result<(), Status> {
+        let asked = revision.unwrap_or_default();
+        if asked <= self.store.revision() {
+            return Ok(());
+        }
+        let reached = timeout(FUTURE, self.store.reached(asked)).await;
+        reached.map_err(|_| too_large(asked, self.store.revision()))
+    }
+
     /// Everything that is selected now.
     pub(crate) fn selected(&self, kind: &Kind, selection: &Selection) -> Vec<Arc<Stored>> {
         let resource = resource(kind);
@@ -135,15 +153,25 @@ impl Registry {
             Some(limit) => selected.by_ref().take(limit).collect(),
             None => selected.by_ref().collect(),
         };
-        let rest = if options.limit.is_some() { selected.count() } else { 0 };
-        let last = items.last().filter(|_| rest > 0);
-        let token = last.map(|last| Token::new(snapshot.revision, last.key.as_str()).encode());
+        let next = options.limit.and_then(|_| selected.next());
+        let last = items.last().filter(|_| next.is_some());
+        let remaining = last.filter(|_| selection.is_everything()).map(|_| {
+            let before = token.as_ref().map(|token| token.rest);
+            // The first piece begins with the first object; another one goes on with what its token knew.
+            let known = match before {
+                None => Some(snapshot.count(&selection.namespace)),
+                Some(rest) => rest,
+            };
+            let counted = || items.len() + 1 + selected.count();
+            known.unwrap_or_else(counted).saturating_sub(items.len())
+        });
+        let token = last.map(|last| Token::new(snapshot.revision, last.key.as_str(), remaining).encode());
         if token.is_some() {
             self.store.keep(&resource, &snapshot);
         }
         Ok(List {
             revision: snapshot.revision,
-            remaining: (rest > 0 && selection.is_everything()).then_some(rest),
+            remaining,
             items,
             token,
         })
@@ -183,9 +211,15 @@ impl Registry {
         let revision = u64::try_from(token.rv).map_err(|_| invalid_token("incorrect encoded start resourceVersion"))?;
         let snapshot = self.store.snapshot_at(resource, Revision(revision));
         snapshot.map_err(|_| {
-            let rv = INCONSISTENT;
+            // What is there now is counted anew.
+            let (rv, rest) = (INCONSISTENT, None);
             let mut status = Status::expired(CONTINUE_EXPIRED);
-            status.continue_token = Token { rv, ..token.clone() }.encode();
+            status.continue_token = Token {
+                rv,
+                rest,
+                ..token.clone()
+            }
+            .encode();
             status
         })
     }
@@ -217,12 +251,13 @@ pub(crate) fn too_large(asked: Revision, newest: Revision) -> Status {
 }
 
 impl Token {
-    fn new(revision: Revision, start: &str) -> Self {
+    fn new(revision: Revision, start: &str, rest: Option<usize>) -> Self {
         Self {
             v: "meta.k8s.io/v1".into(),
             // As many revisions as fit in 63 bits: more than a store can count to.
             rv: i64::try_from(revision.0).unwrap_or(i64::MAX),
             start: start.into(),
+            rest,
         }
     }
 

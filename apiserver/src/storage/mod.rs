@@ -121,6 +121,11 @@ impl Store {
         self.memory.revision()
     }
 
+    /// Waits until this revision can be read.
+    pub(crate) async fn reached(&self, revision: Revision) {
+        self.memory.reached(revision).await;
+    }
+
     /// Writes everything to a snapshot file below the directory that the store was opened in; returns its path. Takes as long
     /// as the disk does.
     pub(crate) fn write_snapshot(&self, directory: &Path) -> io::Result<PathBuf> {

@@ -1,6 +1,7 @@
 //! Subresources: what hangs below an object and isn't the object itself.
 
 mod binding;
+mod connect;
 mod eviction;
 mod finalize;
 pub(crate) mod kubelet;
@@ -26,7 +27,7 @@ pub(crate) use binding::create as bind;
 pub(crate) async fn handle(api: &Arc<Api>, call: Call, body: Body, name: &str) -> Result<Response, Status> {
     let known = call.path.kind.subresource(name).ok_or_else(Status::no_such_path)?;
     if !known.verbs.contains(&call.verb()) {
-        return Err(Status::method_not_allowed(call.method.as_str(), call.path.kind.plural));
+        return Err(Status::no_such_method());
     }
     let part = match name {
         // Those with the resource's own body are all written and read the same way.
@@ -38,9 +39,10 @@ pub(crate) async fn handle(api: &Arc<Api>, call: Call, body: Body, name: &str) -
         return match call.method {
             Method::PUT => update_object(api, call, body, part).await,
             Method::PATCH => patch_object(api, call, body, part).await,
-            _ => get_object(api, &call),
+            _ => get_object(api, &call).await,
         };
     }
+    connect::admit(api, &call, name).await?;
     match name {
         "binding" => binding::create(api, call, body).await,
         "eviction" => eviction::create(api, call, body).await,

@@ -19,13 +19,14 @@ use crate::http::{Api, Call};
 
 /// Opens a stream to the kubelet and joins the two.
 pub(super) async fn open(api: &Api, call: Call, name: &str) -> Result<Response, Status> {
-    if !call.parts.headers.contains_key(UPGRADE) {
-        return Err(Status::bad_request("Upgrade request required"));
-    }
     let pod = kubelet::pod(&api.registry, &call)?;
     let path = path(&pod, name, &log::query(&call)?)?;
     let to = kubelet::location(&api.registry, &pod)?
         .ok_or_else(|| Status::bad_request(format!("pod {} does not have a host assigned", pod.name())))?;
+    // The last to be asked for, as upstream.
+    if !call.parts.headers.contains_key(UPGRADE) {
+        return Err(Status::bad_request("Upgrade request required"));
+    }
     let mut request = log::request(call.method.as_str(), &path, &to, &call)?;
     if let Some(headers) = request.headers_mut() {
         copy_handshake(&call.parts.headers, headers);

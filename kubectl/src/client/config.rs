@@ -17,17 +17,17 @@ use crate::failure::Failure;
 /// The name of what the flags make up where the kubeconfig has nothing.
 const FROM_FLAGS: &str = "from-flags";
 
-/// Everything that a connection needs.
+/// Everything that a connection needs, and the `proxy-url` where the kubeconfig has one.
 ///
 /// # Errors
 /// [`Failure::Kubeconfig`] when there is no kubeconfig, or it lacks what was asked for.
-pub async fn load(global: &Global) -> Result<kube::Config, Failure> {
+pub async fn load(global: &Global) -> Result<(kube::Config, Option<String>), Failure> {
     let bad = |problem: String| Failure::Kubeconfig { problem };
     let flags = &global.connection;
     let kubeconfig = match read(global) {
         Err(_) if flags.name_a_server() => Kubeconfig::default(),
         Err(failure) => match in_pod(global) {
-            Some(config) => return Ok(config),
+            Some(config) => return Ok((config, None)),
             None => return Err(failure),
         },
         Ok(kubeconfig) => kubeconfig,
@@ -38,13 +38,20 @@ pub async fn load(global: &Global) -> Result<kube::Config, Failure> {
         there || !flags.name_a_server() || global.context.is_some()
     });
     let laid_over = lay_over(kubeconfig, wanted.as_deref(), flags).map_err(bad)?;
+    let proxy_url = laid_over
+        .0
+        .clusters
+        .iter()
+        .find(|known| known.name == FROM_FLAGS)
+        .and_then(|known| known.cluster.as_ref()?.proxy_url.clone());
     let options = KubeConfigOptions {
         context: Some(laid_over.1),
         ..KubeConfigOptions::default()
     };
-    kube::Config::from_custom_kubeconfig(laid_over.0, &options)
+    let config = kube::Config::from_custom_kubeconfig(laid_over.0, &options)
         .await
-        .map_err(|error| bad(error.to_string()))
+        .map_err(|error| bad(error.to_string()))?;
+    Ok((config, proxy_url))
 }
 
 /// A pod's own service account, where this runs in a pod and nobody asked for another server.
@@ -86,6 +93,17 @@ pub fn kubeconfig_path(global: &Global) -> Option<PathBuf> {
         .and_then(|name| nix::unistd::User::from_name(&name).ok().flatten())
         .map(|user| below(user.dir));
     invoking.or(own)
+}
+
+/// All files that are read together: those of $KUBECONFIG, or the one.
+pub fn kubeconfig_paths(global: &Global) -> Vec<PathBuf> {
+    let list = env::var_os("KUBECONFIG").filter(|list| global.kubeconfig.is_none() && !list.is_empty());
+    match list {
+        Some(list) => env::split_paths(&list)
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect(),
+        None => kubeconfig_path(global).into_iter().collect(),
+    }
 }
 
 fn read(global: &Global) -> Result<Kubeconfig, Failure> {

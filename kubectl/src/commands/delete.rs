@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -12,8 +12,8 @@ use crate::cli::Global;
 use crate::client::Session;
 use crate::commands::duration;
 use crate::commands::objects::{Files, Named, Selection, Wanted, finish};
+use crate::commands::removing::{Cascade, gone, uid_of};
 use crate::commands::target::query;
-use crate::commands::until::until;
 use crate::commands::writing::DryRun;
 
 /// Arguments of `delete`.
@@ -55,26 +55,27 @@ pub struct Delete {
     /// Show what would be deleted.
     #[arg(long, value_enum, default_value_t, num_args = 0..=1, require_equals = true, default_missing_value = "client")]
     dry_run: DryRun,
+    /// Ask before anything is deleted.
+    #[arg(short = 'i', long)]
+    interactive: bool,
+    /// Delete what is at a path: /api/v1/namespaces/default/pods/nginx.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["what", "filename"])]
+    raw: Option<String>,
     /// How to show what is deleted: name.
     #[arg(short, long, value_parser = ["name"])]
     output: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Cascade {
-    /// They follow.
-    #[default]
-    #[value(alias = "true")]
-    Background,
-    /// They go first.
-    Foreground,
-    /// They stay.
-    #[value(alias = "false")]
-    Orphan,
-}
-
 impl Delete {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
+        if let Some(path) = &self.raw {
+            let session = Session::open(global).await?;
+            let answer = session
+                .send(Method::DELETE, path, "application/json", &self.options())
+                .await?;
+            writeln!(anstream::stdout(), "{answer}")?;
+            return Ok(());
+        }
         self.check()?;
         let session = Session::open(global).await?;
         let (victims, mut errors) = self.wanted().find(&session).await?;
@@ -89,6 +90,10 @@ impl Delete {
                  terminated. The resource may continue to run on the cluster indefinitely."
             )?;
         }
+        if self.interactive && !confirmed(&victims)? {
+            writeln!(anstream::stdout(), "deletion is cancelled")?;
+            return Ok(());
+        }
         let mut deleted = Vec::new();
         for victim in victims {
             match self.delete(&session, &victim).await {
@@ -100,7 +105,7 @@ impl Delete {
         if self.wait && self.dry_run == DryRun::None {
             let all_gone = async {
                 for (victim, uid) in &deleted {
-                    gone(&session, victim, uid).await?;
+                    gone(&session, victim.followed(), uid).await?;
                 }
                 Ok::<_, anyhow::Error>(())
             };
@@ -152,9 +157,7 @@ impl Delete {
                 .await
             {
                 Ok(answer) => {
-                    // The object while it goes, or a Status when it is gone.
-                    let uid = answer["metadata"]["uid"].as_str().or(answer["details"]["uid"].as_str());
-                    gone = uid.unwrap_or_default().to_owned();
+                    gone = uid_of(&answer).to_owned();
                 }
                 Err(failure) if failure.is_not_found() && self.ignore_not_found => return Ok(None),
                 // What a selector found and is gone by itself is what was wanted.
@@ -185,12 +188,7 @@ impl Delete {
 
     fn options(&self) -> Value {
         let mut options = Map::new();
-        let policy = match self.cascade {
-            Cascade::Background => "Background",
-            Cascade::Foreground => "Foreground",
-            Cascade::Orphan => "Orphan",
-        };
-        options.insert("propagationPolicy".to_owned(), json!(policy));
+        options.insert("propagationPolicy".to_owned(), json!(self.cascade.policy()));
         let forced = self.force.then_some(0);
         let now = self.now.then_some(1);
         let grace = self.grace_period.filter(|seconds| *seconds >= 0).or(forced).or(now);
@@ -201,10 +199,20 @@ impl Delete {
     }
 }
 
-/// Returns when the object with this uid is no more; somebody may have made another one of its name already.
-pub async fn gone(session: &Session, victim: &Named, uid: &str) -> anyhow::Result<()> {
-    until(session, victim, |now| {
-        Ok(now.is_none_or(|object| !uid.is_empty() && object["metadata"]["uid"] != uid))
-    })
-    .await
+/// Shows what would go, and asks.
+fn confirmed(victims: &[Named]) -> anyhow::Result<bool> {
+    let mut out = anstream::stdout();
+    writeln!(
+        out,
+        "You are about to delete the following {} resource(s):",
+        victims.len()
+    )?;
+    for victim in victims {
+        writeln!(out, "{}", victim.shown())?;
+    }
+    write!(out, "Do you want to continue? (y/n): ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim() == "y")
 }

@@ -1,4 +1,5 @@
-//! Creating the one object that a verb made of its words: `run`, `expose`, `autoscale`.
+//! Creating the one object that a verb made of its words: `create`'s generators, and with overrides `run`, `expose` and
+//! `autoscale`.
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
@@ -71,24 +72,61 @@ impl Making {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn send(&self, global: &Global, manager: &str, mut object: Value) -> anyhow::Result<(Resource, Value)> {
-        if let Some(namespace) = &global.namespace {
+    pub async fn send(&self, global: &Global, manager: &str, object: Value) -> anyhow::Result<(Resource, Value)> {
+        let made = Made {
+            save_config: self.save_config,
+            writing: &self.writing,
+            manager,
+            further: &[],
+        };
+        made.send(global, object, |object| self.overridden(object)).await
+    }
+}
+
+/// How an object that a verb made is sent.
+#[derive(Debug)]
+pub struct Made<'a> {
+    /// Whether it remembers itself for `apply`.
+    pub save_config: bool,
+    /// `--dry-run`, whose fields they are.
+    pub writing: &'a Writing,
+    /// The same, where the user doesn't say.
+    pub manager: &'a str,
+    /// Further parameters of the request.
+    pub further: &'a [(&'a str, &'a str)],
+}
+
+impl Made<'_> {
+    /// Puts the object into the namespace, has `finish` give it its last shape, and creates it as far as this is for real.
+    ///
+    /// # Errors
+    /// Those of the server and of `finish`.
+    pub async fn send(
+        &self,
+        global: &Global,
+        mut object: Value,
+        finish: impl FnOnce(Value) -> anyhow::Result<Value>,
+    ) -> anyhow::Result<(Resource, Value)> {
+        let text = |object: &Value, field: &str| object[field].as_str().unwrap_or_default().to_owned();
+        let known = local::resource(&text(&object, "apiVersion"), &text(&object, "kind"));
+        if let Some(namespace) = global.namespace.as_ref().filter(|_| known.namespaced) {
             object["metadata"]["namespace"] = json!(namespace);
         }
-        object = self.overridden(object)?;
+        object = finish(object)?;
         if self.save_config {
             object = apply::annotated(&object);
         }
-        let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
-        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        let (api_version, kind) = (text(&object, "apiVersion"), text(&object, "kind"));
         if self.writing.dry_run == DryRun::Client {
             return Ok((local::resource(&api_version, &kind), object));
         }
         let session = Session::open(global).await?;
         let served = session.serving(&api_version, &kind).await?;
-        let resource = served.ok_or_else(|| anyhow!("no matches for kind {kind:?} in version {api_version:?}"))?;
+        let resource = served.ok_or_else(|| {
+            anyhow!("no matches for kind {kind:?} in version {api_version:?}: the server has no such kind")
+        })?;
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or(&session.namespace);
-        let query = self.writing.query(manager, &[]);
+        let query = self.writing.query(self.manager, self.further);
         let path = format!("{}{query}", resource.collection(Some(namespace)));
         let created = session.send(Method::POST, &path, "application/json", &object).await?;
         Ok((resource, created))

@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::client::Session;
+use crate::commands::following::Followed;
 use crate::commands::target::{self, Selectors};
 use crate::failure::{Failure, Several};
 use crate::manifest::{self, Document};
@@ -78,6 +79,16 @@ impl Named {
     #[must_use]
     pub fn path(&self) -> String {
         self.resource.object(&self.namespace, &self.name)
+    }
+
+    /// The object as something to follow.
+    #[must_use]
+    pub fn followed(&self) -> Followed<'_> {
+        Followed {
+            resource: &self.resource,
+            namespace: &self.namespace,
+            name: &self.name,
+        }
     }
 
     /// `pod/nginx`, as messages name it.

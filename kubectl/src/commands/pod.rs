@@ -7,6 +7,7 @@ use anyhow::{anyhow, bail};
 use serde_json::Value;
 
 use crate::client::Session;
+use crate::commands::objects::{Files, Selection, Wanted, finish};
 use crate::commands::workload;
 use crate::resources::{Resource, nearest, suggestion};
 
@@ -20,11 +21,46 @@ pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 /// When it is not there, or nothing makes one in time.
 pub async fn find(session: &Session, word: &str, what: &str, patience: Duration) -> anyhow::Result<Value> {
     let (resource, object) = named(session, word).await?;
+    of(session, &resource, object, what, patience).await
+}
+
+/// The pod that an object is or selects.
+///
+/// # Errors
+/// When it selects none, or nothing makes one in time.
+pub async fn of(
+    session: &Session,
+    resource: &Resource,
+    object: Value,
+    what: &str,
+    patience: Duration,
+) -> anyhow::Result<Value> {
     if resource.kind == "Pod" {
         return Ok(object);
     }
-    let selector = workload::selector_for(&resource, &object, what)?;
+    let selector = workload::selector_for(resource, &object, what)?;
     Ok(workload::first_pod(session, &selector, patience).await?.0)
+}
+
+/// The one object that files name, as the server has it; the session goes to its namespace.
+///
+/// # Errors
+/// When there are several, or it is not there.
+pub async fn in_files(session: &mut Session, files: &Files) -> anyhow::Result<(Resource, Value)> {
+    let wanted = Wanted {
+        words: &[],
+        files,
+        selection: &Selection::default(),
+        kind_is_enough: false,
+    };
+    let (mut found, errors) = wanted.find(session).await?;
+    finish(errors)?;
+    let Some(named) = found.pop().filter(|_| found.is_empty()) else {
+        bail!("only a single object can be meant, and the files name several");
+    };
+    let object = session.get(&named.path()).await?;
+    session.namespace.clone_from(&named.namespace);
+    Ok((named.resource, object))
 }
 
 /// The object that a word means, a pod where it says no kind.

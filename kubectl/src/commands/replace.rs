@@ -3,14 +3,14 @@
 use anyhow::bail;
 use clap::Args;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::apply;
 use crate::cli::Global;
 use crate::client::Session;
-use crate::commands::create::Validate;
-use crate::commands::delete::gone;
+use crate::commands::create::{Validate, as_it_is};
 use crate::commands::objects::{Files, Named, Selection, Wanted, finish};
+use crate::commands::removing::Removing;
 use crate::commands::writing::{DryRun, Teller, Writing};
 use crate::failure::Failure;
 use crate::manifest::Document;
@@ -27,9 +27,11 @@ pub struct Replace {
     /// Delete what is there and create it anew.
     #[arg(long)]
     force: bool,
-    /// How many seconds processes get to end by themselves (with --force).
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, default_value_t = -1, hide_default_value = true)]
-    grace_period: i64,
+    #[command(flatten)]
+    removing: Removing,
+    /// Send the file to this path as it is.
+    #[arg(long, value_name = "PATH")]
+    raw: Option<String>,
     /// Replace a part of the object that has a path of its own: status, scale.
     #[arg(long, value_name = "NAME")]
     subresource: Option<String>,
@@ -48,6 +50,9 @@ impl Replace {
         if self.files.filename.is_empty() {
             bail!("must specify --filename to replace: `minikctl replace -f FILE`");
         }
+        if let Some(path) = &self.raw {
+            return as_it_is(global, &self.files, Method::PUT, path).await;
+        }
         if self.force && self.writing.dry_run != DryRun::None {
             bail!("--dry-run can not be used when --force is set");
         }
@@ -65,7 +70,10 @@ impl Replace {
         let mut teller = self.writing.teller();
         if self.force {
             for named in &found {
-                self.delete(&session, named).await?;
+                if self.removing.remove(&session, named.followed()).await? {
+                    let kind = named.resource.named("");
+                    anstream::println!("{} {:?} deleted", kind.trim_end_matches('/'), named.name);
+                }
             }
         }
         for named in found {
@@ -116,25 +124,5 @@ impl Replace {
         session
             .send(method, &format!("{path}{query}"), "application/json", object)
             .await
-    }
-
-    /// Deletes what is there, if anything, and waits until it is gone.
-    async fn delete(&self, session: &Session, named: &Named) -> anyhow::Result<()> {
-        let mut options = json!({"propagationPolicy": "Background"});
-        if self.grace_period >= 0 {
-            options["gracePeriodSeconds"] = json!(self.grace_period);
-        }
-        let asked = session
-            .send(Method::DELETE, &named.path(), "application/json", &options)
-            .await;
-        let answer = match asked {
-            Ok(answer) => answer,
-            Err(failure) if failure.is_not_found() => return Ok(()),
-            Err(failure) => return Err(failure.into()),
-        };
-        let kind = named.resource.named("");
-        anstream::println!("{} {:?} deleted", kind.trim_end_matches('/'), named.name);
-        let uid = answer["metadata"]["uid"].as_str().or(answer["details"]["uid"].as_str());
-        gone(session, named, uid.unwrap_or_default()).await
     }
 }

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use crate::cli::Global;
 use crate::client::Session;
 use crate::commands::duration;
-use crate::commands::following::Followed;
 use crate::commands::objects::{Files, Named, Selection, Wanted, finish};
 use crate::commands::writing::{DryRun, Teller, Writing};
 
@@ -133,12 +132,8 @@ impl Scale {
 
 /// Returns when the controller has seen the wish and there are so many.
 async fn until_so(session: &Session, named: &Named, replicas: i64) -> anyhow::Result<()> {
-    let followed = Followed {
-        resource: &named.resource,
-        namespace: &named.namespace,
-        name: &named.name,
-    };
-    followed
+    named
+        .followed()
         .until(session, |object| match object {
             None => bail!("{} was deleted", named.shown()),
             Some(object) => Ok(is_so(object, replicas).then_some(())),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::apply;
 use crate::cli::Global;
 use crate::client::Session;
+use crate::commands::create::Validate;
 use crate::commands::objects::{Files, Named, Selection, Wanted, finish};
 use crate::commands::writing::{DryRun, Teller, Writing};
 
@@ -30,6 +31,9 @@ pub struct Taint {
     /// Whether taints that are there may be changed.
     #[arg(long)]
     overwrite: bool,
+    /// What the server does about fields that it does not know.
+    #[arg(long, value_enum, default_value_t, num_args = 0..=1, require_equals = true, default_missing_value = "strict")]
+    validate: Validate,
     #[command(flatten)]
     writing: Writing,
 }
@@ -74,6 +78,11 @@ impl Taint {
         finish(errors)
     }
 
+    fn query(&self) -> String {
+        let validate = [("fieldValidation", self.validate.parameter())];
+        self.writing.query("kubectl-taint", &validate)
+    }
+
     async fn one(
         &self,
         session: &Session,
@@ -94,7 +103,7 @@ impl Taint {
         let mut after = before.clone();
         after["spec"]["taints"] = Value::Array(taints);
         if self.writing.dry_run != DryRun::Client {
-            let path = format!("{}{}", named.path(), self.writing.query("kubectl-taint", &[]));
+            let path = format!("{}{}", named.path(), self.query());
             let patch = apply::two_way(&before, &after);
             after = session.send(Method::PATCH, &path, patch.kind, &patch.body).await?;
         }

@@ -1,19 +1,19 @@
 //! `wait`: return when objects are in a state, by watching, never by asking again and again.
 
-use std::io::Write as _;
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::Global;
 use crate::client::Session;
 use crate::commands::duration;
 use crate::commands::objects::{Files, Named, Selection, Wanted, finish};
-use crate::commands::until::until;
+use crate::commands::writing::Writing;
 use crate::print::jsonpath::Template;
+use crate::print::output::Output;
 
 /// Arguments of `wait`.
 #[derive(Args, Debug)]
@@ -35,6 +35,12 @@ pub struct Wait {
     /// How long to wait.
     #[arg(long, value_parser = duration::parse, default_value = "30s", value_name = "DURATION")]
     timeout: Duration,
+    /// How to show the objects: name, yaml, kyaml, json, jsonpath=...
+    #[arg(short, long)]
+    output: Option<Output>,
+    /// Also show who set which field.
+    #[arg(long)]
+    show_managed_fields: bool,
 }
 
 /// What is waited for.
@@ -125,12 +131,18 @@ impl Wait {
             bail!("no matching resources found");
         }
         let deadline = tokio::time::Instant::now() + self.timeout;
+        let writing = Writing {
+            output: self.output.clone(),
+            show_managed_fields: self.show_managed_fields,
+            ..Writing::default()
+        };
+        let mut teller = writing.teller();
         let mut late = Vec::new();
         for named in &objects {
             match tokio::time::timeout_at(deadline, self.reached(&session, named)).await {
                 Ok(reached) => {
-                    if reached? {
-                        writeln!(anstream::stdout(), "{} condition met", named.shown())?;
+                    if let Some(object) = reached? {
+                        teller.tell(&named.resource, &object, "condition met")?;
                     }
                 }
                 Err(_) if self.state == State::Created => late.push(anyhow!("timed out waiting for the condition")),
@@ -143,39 +155,41 @@ impl Wait {
         finish(late)
     }
 
-    /// Returns when an object is in the state; false when it never was there, so that there is nothing to tell.
-    async fn reached(&self, session: &Session, named: &Named) -> anyhow::Result<bool> {
-        let mut seen = false;
-        if self.state == State::Deleted {
-            match session.get(&named.path()).await {
-                Err(failure) if failure.is_not_found() => return Ok(false),
-                other => other?,
-            };
-        }
-        if !matches!(self.state, State::Created | State::Deleted) {
+    /// Returns when an object is in the state, with what it was last; nothing when it never was there, so that there is nothing
+    /// to tell.
+    async fn reached(&self, session: &Session, named: &Named) -> anyhow::Result<Option<Value>> {
+        let mut last = json!({"metadata": {"name": named.name}});
+        if self.state != State::Created {
             // Waiting for the state of what is not there would be waiting for somebody else's mistake.
-            session.get(&named.path()).await?;
-            seen = true;
+            match session.get(&named.path()).await {
+                Err(failure) if failure.is_not_found() && self.state == State::Deleted => return Ok(None),
+                object => last = object?,
+            }
         }
-        until(session, named, |now| {
-            if now.is_none() && seen {
+        let must_stay = !matches!(self.state, State::Created | State::Deleted);
+        let decide = |now: Option<&Value>| {
+            if now.is_none() && must_stay {
                 bail!(
                     "{}/{} was deleted while waiting",
                     named.resource.qualified(),
                     named.name
                 );
             }
-            Ok(self.state.holds(now))
-        })
-        .await?;
-        Ok(true)
+            if let Some(now) = now {
+                last = now.clone();
+                last["apiVersion"] = Value::from(named.resource.api_version());
+                last["kind"] = Value::from(named.resource.kind.as_str());
+            }
+            Ok(self.state.holds(now).then_some(()))
+        };
+        named.followed().until(session, decide).await?;
+        Ok(Some(last))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn states_are_told_apart() {

@@ -8,6 +8,7 @@ mod locate;
 pub mod source;
 pub mod yaml;
 
+use std::collections::BTreeMap;
 use std::io;
 
 use serde_json::Value;
@@ -49,6 +50,14 @@ impl Document {
     #[must_use]
     pub fn text(&self, pointer: &str) -> &str {
         self.object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Its labels, as far as they are text.
+    #[must_use]
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let labels = self.object["metadata"]["labels"].as_object();
+        let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+        labels.into_iter().flatten().filter_map(text).collect()
     }
 }
 

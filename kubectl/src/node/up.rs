@@ -380,7 +380,7 @@ async fn follow(instance: &Instance, progress: &Progress) -> Result<(), UpError>
         .await
         .map_err(control)?
         .ok_or_else(gone)?;
-    let mut starting = Starting::default();
+    let mut starting = Starting::of(instance);
     let programs = async {
         progress.doing(starting.waiting_for());
         while !starting.complete() {
@@ -417,21 +417,27 @@ async fn await_node(instance: &Instance, progress: &Progress) -> Result<(), UpEr
 }
 
 /// Which programs are ready, as far as phases told.
-#[derive(Default)]
 struct Starting {
+    programs: Vec<&'static str>,
     ready: Vec<String>,
 }
 
 impl Starting {
+    fn of(instance: &Instance) -> Self {
+        use supervisor::command::Program;
+        Self {
+            programs: Program::of(instance).map(Program::name).collect(),
+            ready: Vec::new(),
+        }
+    }
+
     fn complete(&self) -> bool {
         self.missing().next().is_none()
     }
 
     fn missing(&self) -> impl Iterator<Item = &'static str> {
-        let names = supervisor::command::Program::ALL.map(supervisor::command::Program::name);
-        names
-            .into_iter()
-            .filter(|name| !self.ready.iter().any(|ready| ready == name))
+        let programs = self.programs.iter().copied();
+        programs.filter(|name| !self.ready.iter().any(|ready| ready == name))
     }
 
     fn waiting_for(&self) -> String {

@@ -6,8 +6,14 @@ use serde_json::Value;
 /// Indented by four spaces, as `-o json`.
 #[must_use]
 pub fn indented(value: &Value) -> String {
+    indented_by(value, b"    ")
+}
+
+/// Indented by what is given.
+#[must_use]
+pub fn indented_by(value: &Value, indent: &[u8]) -> String {
     let mut bytes = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(indent);
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
     serde::Serialize::serialize(value, &mut serializer).expect("a vector takes everything, and keys are text");
     escaped(&String::from_utf8(bytes).expect("serde_json writes UTF-8"))

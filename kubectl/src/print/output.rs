@@ -66,6 +66,9 @@ impl FromStr for Output {
                 .collect::<Result<_, _>>()
                 .map(Self::Columns),
             ("custom-columns-file", file) => columns_of_file(&read("template", file)?).map(Self::Columns),
+            ("go-template" | "go-template-file" | "template" | "templatefile", _) => Err(
+                "minikctl has no Go templates: jsonpath=TEMPLATE and custom-columns=NAME:PATH do the same".to_owned(),
+            ),
             _ => Err(format!(
                 "unable to match a printer suitable for the output format {text:?}, allowed formats are: \
                  custom-columns,custom-columns-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,wide,yaml"

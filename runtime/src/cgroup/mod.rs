@@ -168,6 +168,10 @@ pub trait Driver: Debug + Send + Sync {
     fn remove(&self, path: &CgroupPath) -> Result<(), CgroupError>;
     /// Whether limits say which devices may be opened.
     fn controls_devices(&self) -> bool;
+    /// Where the v2 hierarchy of a hybrid host is mounted, if it has controllers: crun refuses such a host.
+    fn hybrid_mount(&self) -> Option<&Path> {
+        None
+    }
     /// What to mount at /sys/fs/cgroup in a container.
     fn mounts(&self) -> Vec<CgroupMount>;
 }

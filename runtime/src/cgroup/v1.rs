@@ -254,6 +254,11 @@ impl Driver for V1 {
         self.with("devices").is_some()
     }
 
+    fn hybrid_mount(&self) -> Option<&Path> {
+        let unified = self.unified.as_ref().filter(|unified| unified.has_controllers());
+        unified.map(V2::mount)
+    }
+
     fn mounts(&self) -> Vec<CgroupMount> {
         let v1 = self.hierarchies.iter().filter_map(|hierarchy| {
             let mut options = hierarchy.controllers.clone();

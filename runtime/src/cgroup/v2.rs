@@ -42,6 +42,10 @@ impl V2 {
         self.controllers.iter().any(|known| known == controller)
     }
 
+    pub(super) fn has_controllers(&self) -> bool {
+        !self.controllers.is_empty()
+    }
+
     pub(super) fn set(&self, path: &CgroupPath, setting: &limits::Setting) -> Result<(), CgroupError> {
         write(&path.below(&self.mount).join(&setting.file), &setting.value)
     }

@@ -36,12 +36,13 @@ impl From<SandboxError> for Status {
             | SandboxError::InvalidAddress(_)
             | SandboxError::Sctp
             | SandboxError::UserNamespace => Code::InvalidArgument,
-            SandboxError::UnknownHandler(_) => Code::NotFound,
             SandboxError::Exists { .. } => Code::AlreadyExists,
             SandboxError::Address(NetworkError::Exhausted { .. }) => Code::ResourceExhausted,
             SandboxError::Unkillable { .. } => Code::DeadlineExceeded,
             SandboxError::Shim { source, .. } => code_of(source),
-            SandboxError::Address(_)
+            // Unknown is containerd's code for a handler that isn't there.
+            SandboxError::Handler(_)
+            | SandboxError::Address(_)
             | SandboxError::Directory { .. }
             | SandboxError::Network { .. }
             | SandboxError::State(_) => Code::Unknown,

@@ -145,7 +145,7 @@ fn make(
         sandbox_dir: &daemon.sandbox_directory(&sandbox.id),
         cgroup_path: &cgroup,
         log_path: log_path.as_deref(),
-        target_pid: target_pid(daemon, &config),
+        target_pid: target_pid(daemon, &sandbox.id, &config),
         devices: &devices,
         localhost_profile: profile.as_ref(),
         host: &host,
@@ -224,12 +224,12 @@ fn security(config: &cri::ContainerConfig) -> Option<&cri::LinuxContainerSecurit
 }
 
 /// The process whose pid namespace a debugging container enters.
-fn target_pid(daemon: &Daemon, config: &cri::ContainerConfig) -> Option<i32> {
+fn target_pid(daemon: &Daemon, sandbox_id: &str, config: &cri::ContainerConfig) -> Option<i32> {
     let namespaces = security(config)?.namespace_options.as_ref()?;
     let target = daemon.containers.find(&namespaces.target_id).ok()?;
     target.peek(|record| match record.phase {
-        ContainerPhase::Running { pid, .. } => Some(pid),
-        ContainerPhase::Created | ContainerPhase::Exited(_) => None,
+        ContainerPhase::Running { pid, .. } if record.sandbox_id == sandbox_id => Some(pid),
+        _ => None,
     })
 }
 

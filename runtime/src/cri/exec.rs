@@ -57,7 +57,7 @@ pub(super) async fn exec_sync(daemon: Arc<Daemon>, request: cri::ExecSyncRequest
         }
         None => {
             // It may end in this moment.
-            let _ = shim.kill_exec(&record.id, &exec.id, Signal::SIGKILL as i32).await;
+            let _ = shim.kill_exec(&record.id, &exec.id, Signal::SIGKILL as i32, true).await;
             let text = format!("command {:?} timed out after {} s", request.cmd, request.timeout);
             Err(Status::deadline_exceeded(text))
         }

@@ -42,16 +42,22 @@ pub(super) fn status(daemon: &Daemon, request: &cri::StatusRequest) -> cri::Stat
         "cgroupVersion": daemon.cgroups.version(),
     });
     let features = cri::RuntimeHandlerFeatures {
-        recursive_read_only_mounts: false,
+        // Containers' mounts are made with mount_setattr(2), which takes whole trees.
+        recursive_read_only_mounts: true,
         user_namespaces: false,
     };
     cri::StatusResponse {
         status: Some(cri::RuntimeStatus { conditions }),
         info: describe::info(request.verbose, info),
-        runtime_handlers: vec![cri::RuntimeHandler {
-            name: String::new(),
-            features: Some(features),
-        }],
+        runtime_handlers: daemon
+            .handlers
+            .names()
+            .into_iter()
+            .map(|name| cri::RuntimeHandler {
+                name: name.to_owned(),
+                features: Some(features),
+            })
+            .collect(),
         features: Some(cri::RuntimeFeatures {
             supplemental_groups_policy: true,
             ..Default::default()

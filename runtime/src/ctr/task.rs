@@ -138,6 +138,7 @@ fn sandbox_spec(record: &CtrRecord) -> SandboxSpec {
         cgroup_parent: None,
         resources: None,
         log_directory: None,
+        oci_runtime: None,
     }
 }
 

@@ -22,6 +22,7 @@ pub mod parent;
 pub mod plan;
 pub mod report;
 pub mod rootfs_file;
+pub mod rootfs_mount;
 mod steps;
 
 pub use parent::{Launch, Stdio, exec, start};

@@ -33,6 +33,10 @@ pub use resources::linux_resources;
 pub use seccomp::default_profile;
 pub use users::{Users, resolve as resolve_user};
 
+/// The runtime specification that has all that is used here. A runtime may refuse one that it is too old for: crun 1.8
+/// takes 1.0 alone.
+const VERSION: &str = "1.0.2";
+
 /// Directories of a container's root filesystem: read-only layers and a writable one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rootfs {
@@ -146,9 +150,15 @@ pub enum SpecError {
     /// A Localhost profile was asked for and not given.
     #[error("seccomp profile {0:?} was not read")]
     Localhost(String),
-    /// The target container of a shared pid namespace isn't running.
-    #[error("the target container {0:?} is not running")]
+    /// The target container of a shared pid namespace isn't there.
+    #[error("the target container {0:?} is not running in this pod")]
     Target(String),
+    /// Shared processes were asked for in a pod that shares none.
+    #[error(
+        "the container is to share the pod's process namespace, but the pod's sandbox was made without one (pid mode \
+         CONTAINER): ask for the same mode for both"
+    )]
+    NoSharedPids,
 }
 
 /// Decides a container's config.json.
@@ -163,7 +173,7 @@ pub fn spec(inputs: &SpecInputs<'_>) -> Result<Spec, SpecError> {
         .readonly(context.readonly_rootfs)
         .build();
     let builder = SpecBuilder::default()
-        .version("1.2.0".to_owned())
+        .version(VERSION.to_owned())
         .root(root.expect("all fields have defaults"))
         .process(process)
         .mounts(mounts::mounts(inputs)?)
@@ -199,8 +209,18 @@ impl SpecInputs<'_> {
             .unwrap_or_default()
     }
 
-    fn namespaces(&self) -> cri::NamespaceOption {
+    /// What the container itself is asked to have; only the pid mode is its own to choose.
+    fn own_namespaces(&self) -> cri::NamespaceOption {
         self.security().namespace_options.unwrap_or_default()
+    }
+
+    /// What the sandbox was made with: a container can't have another network than its pod.
+    fn pod_namespaces(&self) -> cri::NamespaceOption {
+        let linux = self.sandbox.linux.as_ref();
+        let context = linux.and_then(|linux| linux.security_context.as_ref());
+        context
+            .and_then(|context| context.namespace_options.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -228,35 +248,34 @@ fn linux(inputs: &SpecInputs<'_>) -> Result<Linux, SpecError> {
     let (masked, readonly) = paths(&context);
     linux.set_masked_paths(masked).set_readonly_paths(readonly);
     linux.set_seccomp(seccomp::profile(inputs)?);
-    linux.set_sysctl(None).set_rootfs_propagation(None);
+    linux
+        .set_sysctl(None)
+        .set_rootfs_propagation(rootfs_propagation(inputs));
     Ok(linux)
 }
 
 /// What the container shares with its pod is entered by path; what it shares with the host is not named at all.
 fn namespaces(inputs: &SpecInputs<'_>) -> Result<Vec<LinuxNamespace>, SpecError> {
     use cri::NamespaceMode::{Container, Node, Pod, Target};
-    let options = inputs.namespaces();
+    let (own, pods) = (inputs.own_namespaces(), inputs.pod_namespaces());
     let held = |name: &str| inputs.sandbox_dir.join("ns").join(name);
     let mut all = vec![(LinuxNamespaceType::Mount, None), (LinuxNamespaceType::Cgroup, None)];
-    match options.pid() {
-        Container => all.push((LinuxNamespaceType::Pid, None)),
-        Pod => all.push((LinuxNamespaceType::Pid, Some(held("pid")))),
-        Target => {
-            let pid = inputs
-                .target_pid
-                .ok_or_else(|| SpecError::Target(options.target_id.clone()))?;
-            all.push((
-                LinuxNamespaceType::Pid,
-                Some(PathBuf::from(format!("/proc/{pid}/ns/pid"))),
-            ));
+    match (own.pid(), pods.pid()) {
+        (Container, _) => all.push((LinuxNamespaceType::Pid, None)),
+        (Target, _) => {
+            let target = || SpecError::Target(own.target_id.clone());
+            let path = format!("/proc/{}/ns/pid", inputs.target_pid.ok_or_else(target)?);
+            all.push((LinuxNamespaceType::Pid, Some(PathBuf::from(path))));
         }
-        Node => {}
+        (Pod | Node, Node) => {}
+        (Pod | Node, Pod) => all.push((LinuxNamespaceType::Pid, Some(held("pid")))),
+        (Pod | Node, Container | Target) => return Err(SpecError::NoSharedPids),
     }
-    if options.ipc() != Node {
+    if pods.ipc() != Node {
         all.push((LinuxNamespaceType::Ipc, Some(held("ipc"))));
     }
     // Kubernetes has no switch for the host name's namespace: a pod on the host's network has the host's name.
-    if options.network() != Node {
+    if pods.network() != Node {
         all.push((LinuxNamespaceType::Network, Some(held("net"))));
         all.push((LinuxNamespaceType::Uts, Some(held("uts"))));
     }
@@ -270,6 +289,26 @@ fn namespaces(inputs: &SpecInputs<'_>) -> Result<Vec<LinuxNamespace>, SpecError>
         builder.build().expect("all fields have defaults")
     };
     Ok(all.into_iter().map(build).collect())
+}
+
+/// A mount can only be shared with the host, or be its slave, if the root it is made in is no less (mount_namespaces(7)).
+fn rootfs_propagation(inputs: &SpecInputs<'_>) -> Option<String> {
+    use cri::MountPropagation::{PropagationBidirectional, PropagationHostToContainer};
+    let asked = |wanted| {
+        inputs
+            .container
+            .mounts
+            .iter()
+            .any(|mount| mount.propagation() == wanted)
+    };
+    let propagation = if asked(PropagationBidirectional) {
+        "rshared"
+    } else if asked(PropagationHostToContainer) {
+        "rslave"
+    } else {
+        return None;
+    };
+    Some(propagation.to_owned())
 }
 
 /// Hidden and read-only paths: the kubelet's, else what every runtime hides (moby's and containerd's defaults).

@@ -27,7 +27,7 @@ pub(super) fn mounts(inputs: &SpecInputs<'_>) -> Result<Vec<Mount>, SpecError> {
 fn defaults(inputs: &SpecInputs<'_>) -> Vec<Mount> {
     let context = inputs.security();
     let writable = if context.privileged { "rw" } else { "ro" };
-    let shm = if inputs.namespaces().ipc() == cri::NamespaceMode::Node {
+    let shm = if inputs.pod_namespaces().ipc() == cri::NamespaceMode::Node {
         bind("/dev/shm", Path::new("/dev/shm"), &["rbind", "rprivate", "rw"])
     } else {
         bind(

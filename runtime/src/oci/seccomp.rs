@@ -3,7 +3,6 @@
 //! Everything that is not named answers "operation not permitted"; clone3 answers "not implemented", so that C libraries
 //! fall back to clone, whose flags a filter can look at.
 
-use minik_api::cri;
 use minik_api::cri::security_profile::ProfileType;
 use oci_spec::runtime::{
     Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder, LinuxSeccompBuilder,
@@ -21,10 +20,10 @@ pub(super) fn profile(inputs: &SpecInputs<'_>) -> Result<Option<LinuxSeccomp>, S
     if context.privileged || !inputs.host.seccomp {
         return Ok(None);
     }
-    let asked = context.seccomp.clone().unwrap_or_else(|| cri::SecurityProfile {
-        profile_type: ProfileType::RuntimeDefault.into(),
-        localhost_ref: String::new(),
-    });
+    // Nothing said is unconfined in the CRI; a kubelet that wants the default says so.
+    let Some(asked) = context.seccomp.clone() else {
+        return Ok(None);
+    };
     match asked.profile_type() {
         ProfileType::Unconfined => Ok(None),
         ProfileType::Localhost => {

@@ -278,51 +278,73 @@ fn mounts_are_ordered_and_replace_defaults() {
     }
 }
 
+/// What a container enters when it asks for `pid`, in a pod with this pid mode and network.
+fn entered(
+    pid: cri::NamespaceMode,
+    (pods_pid, network): (cri::NamespaceMode, cri::NamespaceMode),
+    target_pid: Option<i32>,
+) -> Result<String, SpecError> {
+    let mut case = Case::new();
+    let options = |pid: cri::NamespaceMode| cri::NamespaceOption {
+        pid: pid.into(),
+        network: network.into(),
+        ..Default::default()
+    };
+    // What a container says about the pod's own namespaces doesn't count.
+    case.context().namespace_options = Some(cri::NamespaceOption {
+        network: cri::NamespaceMode::Pod.into(),
+        ..options(pid)
+    });
+    let context = case
+        .sandbox
+        .linux
+        .get_or_insert_default()
+        .security_context
+        .get_or_insert_default();
+    context.namespace_options = Some(options(pods_pid));
+    case.target_pid = target_pid;
+    let text = |namespace: &LinuxNamespace| match namespace.path() {
+        Some(path) => format!("{}={}", namespace.typ(), path.display()),
+        None => namespace.typ().to_string(),
+    };
+    let linux = case.spec()?.linux().clone().expect("linux");
+    let all: Vec<String> = linux.namespaces().iter().flatten().map(text).collect();
+    Ok(all.join(" ").to_lowercase())
+}
+
 #[test]
 fn namespaces_are_the_pods_the_hosts_or_its_own() {
     use cri::NamespaceMode::{Container, Node, Pod, Target};
-    let mut case = Case::new();
-    let mut kinds = |pid: cri::NamespaceMode, network: cri::NamespaceMode, target: Option<i32>| {
-        case.context().namespace_options = Some(cri::NamespaceOption {
-            pid: pid.into(),
-            network: network.into(),
-            ..Default::default()
-        });
-        case.target_pid = target;
-        let linux = case.spec().map(|spec| spec.linux().clone().expect("linux"));
-        let text = |namespace: &LinuxNamespace| match namespace.path() {
-            Some(path) => format!("{}={}", namespace.typ(), path.display()),
-            None => namespace.typ().to_string(),
-        };
-        linux.map(|linux| {
-            linux
-                .namespaces()
-                .iter()
-                .flatten()
-                .map(text)
-                .collect::<Vec<_>>()
-                .join(" ")
-        })
-    };
-    let expected = "mnt cgroup pid ipc=/run/s/ns/ipc net=/run/s/ns/net uts=/run/s/ns/uts";
-    assert_eq!(
-        kinds(Container, Pod, None).as_deref().map(str::to_lowercase),
-        Ok(expected.to_owned())
-    );
-    assert!(kinds(Pod, Pod, None).expect("a spec").contains("=/run/s/ns/pid"));
-    assert!(
-        kinds(Target, Pod, Some(77))
-            .expect("a spec")
-            .contains("=/proc/77/ns/pid")
-    );
-    assert!(matches!(kinds(Target, Pod, None), Err(SpecError::Target(_))));
-    let host = kinds(Node, Node, None).expect("a spec").to_lowercase();
-    assert_eq!(host, "mnt cgroup ipc=/run/s/ns/ipc");
+    let of_pod = "ipc=/run/s/ns/ipc net=/run/s/ns/net uts=/run/s/ns/uts";
+    for (own, pods, target, expected) in [
+        (Container, (Container, Pod), None, format!("mnt cgroup pid {of_pod}")),
+        (Container, (Pod, Pod), None, format!("mnt cgroup pid {of_pod}")),
+        (Pod, (Pod, Pod), None, format!("mnt cgroup pid=/run/s/ns/pid {of_pod}")),
+        (Node, (Pod, Pod), None, format!("mnt cgroup pid=/run/s/ns/pid {of_pod}")),
+        (
+            Target,
+            (Container, Pod),
+            Some(77),
+            format!("mnt cgroup pid=/proc/77/ns/pid {of_pod}"),
+        ),
+        (Pod, (Node, Node), None, "mnt cgroup ipc=/run/s/ns/ipc".to_owned()),
+        (Node, (Node, Node), None, "mnt cgroup ipc=/run/s/ns/ipc".to_owned()),
+    ] {
+        assert_eq!(entered(own, pods, target), Ok(expected), "{own:?} in {pods:?}");
+    }
+    assert!(matches!(
+        entered(Target, (Container, Pod), None),
+        Err(SpecError::Target(_))
+    ));
+    assert_eq!(entered(Pod, (Container, Pod), None), Err(SpecError::NoSharedPids));
 }
 
 #[test]
 fn privileged_containers_are_not_confined() {
     let mut case = Case::new();
+    let linux = case.spec().expect("a spec").linux().clone().expect("linux");
+    assert!(linux.seccomp().is_none(), "nothing said is unconfined");
+    case.context().seccomp = Some(cri::SecurityProfile::default());
     let linux = case.spec().expect("a spec").linux().clone().expect("linux");
     assert!(linux.seccomp().is_some() && linux.masked_paths().is_some());
     case.context().privileged = true;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use minik_api::cri::ContainerEventType;
 
+use crate::cgroup::CgroupPath;
 use crate::daemon::{Daemon, now_nanos};
 use crate::shim::{ContainerState, Events, Exit as ShimExit, Shim, ShimError, ShimEvent};
 use crate::state::{ContainerPhase, ContainerRecord, Entry, Exit, SandboxPhase, SandboxRecord};
@@ -65,6 +66,11 @@ pub(super) async fn gone(daemon: &Daemon, sandbox: &Entry<SandboxRecord>) {
         let ContainerPhase::Running { started_at_nanos, .. } = entry.peek(|record| record.phase.clone()) else {
             continue;
         };
+        // Those that an OCI runtime of others has launched don't die with the shim.
+        let cgroup = entry.peek(|record| record.cgroup.clone());
+        if let Err(error) = CgroupPath::parse(&cgroup).and_then(|path| daemon.cgroups.kill(&path)) {
+            tracing::debug!(%error, "kill what a shim has left");
+        }
         let bundle = daemon.bundle(&entry.peek(|record| record.id.clone()));
         let exit = match ShimExit::read(&bundle) {
             Ok(Some(exit)) => Exit::ended(exit.code, exit.oom_killed, started_at_nanos, exit.finished_at_nanos),

@@ -17,6 +17,7 @@ mod stop;
 use std::io;
 use std::path::PathBuf;
 
+use crate::handlers::HandlerError;
 use crate::network::NetworkError;
 use crate::shim::ShimError;
 use crate::state::StateError;
@@ -38,8 +39,8 @@ pub enum SandboxError {
     InvalidAddress(String),
     #[error("SCTP host ports aren't supported, use TCP or UDP")]
     Sctp,
-    #[error("runtime handler {0:?} is unknown; there is only the default one, without a name")]
-    UnknownHandler(String),
+    #[error(transparent)]
+    Handler(#[from] HandlerError),
     #[error("user namespaces aren't supported; leave hostUsers unset")]
     UserNamespace,
     #[error("prepare the sandbox's directory {path}")]

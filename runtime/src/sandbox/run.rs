@@ -43,9 +43,7 @@ pub(crate) async fn run(daemon: &Arc<Daemon>, request: RunRequest) -> Result<Arc
 /// All that can be refused is refused here, before anything is made.
 fn plan(daemon: &Daemon, request: RunRequest) -> Result<(SandboxRecord, SandboxSpec, String), SandboxError> {
     let metadata = request.config.metadata.clone().ok_or(SandboxError::NoMetadata)?;
-    if !request.runtime_handler.is_empty() {
-        return Err(SandboxError::UnknownHandler(request.runtime_handler));
-    }
+    let oci_runtime = daemon.handlers.find(&request.runtime_handler)?;
     for entry in daemon.sandboxes.all() {
         if let Some(id) =
             entry.peek(|other| (other.config.metadata.as_ref() == Some(&metadata)).then(|| other.id.clone()))
@@ -73,7 +71,12 @@ fn plan(daemon: &Daemon, request: RunRequest) -> Result<(SandboxRecord, SandboxS
     }
     let node = nix::unistd::gethostname().unwrap_or_default();
     let hostname = spec::hostname(&record.config, record.host_network(), &node.to_string_lossy());
-    let spec = spec::spec(&record, &hostname, crate::cri::resources::of_pod(&record.config))?;
+    let spec = spec::spec(
+        &record,
+        &hostname,
+        crate::cri::resources::of_pod(&record.config),
+        oci_runtime,
+    )?;
     if !record.host_network() {
         let address = daemon.network.allocate().map_err(SandboxError::Address)?;
         record.network = Some(SandboxNetwork {

@@ -7,7 +7,7 @@ use minik_api::cri;
 use oci_spec::runtime::LinuxResources;
 
 use super::SandboxError;
-use crate::shim::{NamespaceSource, PidMode, PortMapping, Protocol, SandboxSpec};
+use crate::shim::{NamespaceSource, OciRuntime, PidMode, PortMapping, Protocol, SandboxSpec};
 use crate::state::SandboxRecord;
 
 /// The shim's part of a sandbox.
@@ -15,6 +15,7 @@ pub(super) fn spec(
     record: &SandboxRecord,
     hostname: &str,
     resources: Option<LinuxResources>,
+    oci_runtime: Option<OciRuntime>,
 ) -> Result<SandboxSpec, SandboxError> {
     let namespaces = record.namespaces();
     let linux = record.config.linux.clone().unwrap_or_default();
@@ -40,6 +41,7 @@ pub(super) fn spec(
         cgroup_parent: Some(record.cgroup_parent.clone()),
         resources,
         log_directory: log_directory(&record.config),
+        oci_runtime,
     })
 }
 
@@ -147,7 +149,13 @@ mod tests {
     #[test]
     fn a_pod_of_its_own_publishes_ports() {
         let own = options(cri::NamespaceMode::Pod, cri::NamespaceMode::Container);
-        let spec = spec(&record(own, vec![mapping(0, ""), mapping(8080, "::1")]), "web", None).expect("a spec");
+        let spec = spec(
+            &record(own, vec![mapping(0, ""), mapping(8080, "::1")]),
+            "web",
+            None,
+            None,
+        )
+        .expect("a spec");
         assert_eq!(
             (spec.net, spec.uts, spec.pid),
             (NamespaceSource::New, NamespaceSource::New, PidMode::Container)
@@ -159,7 +167,7 @@ mod tests {
     #[test]
     fn a_pod_in_the_nodes_network_keeps_name_and_ports_of_the_node() {
         let node = options(cri::NamespaceMode::Node, cri::NamespaceMode::Node);
-        let spec = spec(&record(node, vec![mapping(8080, "")]), "node", None).expect("a spec");
+        let spec = spec(&record(node, vec![mapping(8080, "")]), "node", None, None).expect("a spec");
         assert_eq!(
             (spec.net, spec.uts, spec.pid),
             (NamespaceSource::Host, NamespaceSource::Host, PidMode::Host)
@@ -172,7 +180,7 @@ mod tests {
         let own = options(cri::NamespaceMode::Pod, cri::NamespaceMode::Pod);
         for (port, address) in [(70_000, ""), (-1, ""), (80, "localhost")] {
             assert!(
-                spec(&record(own.clone(), vec![mapping(port, address)]), "web", None).is_err(),
+                spec(&record(own.clone(), vec![mapping(port, address)]), "web", None, None).is_err(),
                 "{port} {address}"
             );
         }

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::SandboxError;
 use crate::cgroup::CgroupPath;
 use crate::daemon::Daemon;
+use crate::launch::rootfs_mount;
 use crate::network::Network;
 use crate::shim;
 use crate::state::{Entry, SandboxPhase, SandboxRecord};
@@ -70,6 +71,12 @@ async fn tear_down(daemon: &Arc<Daemon>, entry: &Entry<SandboxRecord>) -> Result
         let _ = shim.shutdown().await;
     } else if let Ok(shim) = shim::Shim::connect(&directory).await {
         let _ = shim.shutdown().await;
+    }
+    for container in daemon.containers_of(&id) {
+        let container = container.peek(|record| record.id.clone());
+        // Nothing is left, unless the shim was killed.
+        rootfs_mount::unmount(&daemon.bundle(&container));
+        daemon.handlers.forget(&record.runtime_handler, &container);
     }
     remove_directory(&directory).map_err(|source| SandboxError::Directory {
         path: directory,

@@ -282,16 +282,16 @@ impl Shim {
         .await
     }
 
-    /// Sends a signal to an exec.
+    /// Sends a signal to an exec's process; `all` with SIGKILL reaches what it started, too.
     ///
     /// # Errors
     /// It has ended, or isn't known.
-    pub async fn kill_exec(&self, container_id: &str, exec_id: &str, signal: i32) -> Result<(), ShimError> {
+    pub async fn kill_exec(&self, container_id: &str, exec_id: &str, signal: i32, all: bool) -> Result<(), ShimError> {
         self.done(Request::Kill {
             container_id: container_id.to_owned(),
             exec_id: Some(exec_id.to_owned()),
             signal,
-            all: false,
+            all,
         })
         .await
     }

@@ -134,26 +134,33 @@ impl Launching {
     }
 }
 
-/// A bundle, read and decided.
+/// A bundle, read.
 #[derive(Debug)]
 pub(super) struct Bundle {
     pub(super) spec: Spec,
-    pub(super) plan: Plan,
     pub(super) cgroup: Option<CgroupPath>,
 }
 
 impl Bundle {
-    pub(super) fn read(bundle: &Path, cgroups: &[launch::plan::CgroupMount]) -> Result<Self, Fault> {
-        let invalid = |error: &dyn std::fmt::Display| Fault::new(FaultKind::Invalid, error.to_string());
+    pub(super) fn read(bundle: &Path) -> Result<Self, Fault> {
         let path = bundle.join("config.json");
         let spec = Spec::load(&path).map_err(|error| invalid(&format!("{}: {error}", path.display())))?;
-        let plan = launch::plan::plan(&spec, bundle, cgroups).map_err(|error| invalid(&error))?;
         let cgroup = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_deref());
         let cgroup = cgroup
             .map(CgroupPath::parse)
             .transpose()
             .map_err(|error| invalid(&error))?;
-        Ok(Self { spec, plan, cgroup })
+        Ok(Self { spec, cgroup })
+    }
+
+    /// How the shim itself would launch it.
+    pub(super) fn plan(&self, bundle: &Path, cgroups: &[launch::plan::CgroupMount]) -> Result<Plan, Fault> {
+        launch::plan::plan(&self.spec, bundle, cgroups).map_err(|error| invalid(&error))
+    }
+
+    pub(super) fn terminal(&self) -> bool {
+        let process = self.spec.process().as_ref();
+        process.and_then(|process| process.terminal()).unwrap_or(false)
     }
 
     pub(super) fn annotation(&self, key: &str) -> Option<&str> {
@@ -169,10 +176,10 @@ impl Bundle {
     }
 
     /// All that an exec takes from the container's first process but its pid namespace.
-    pub(super) fn exec_namespaces(&self) -> (CloneFlags, bool) {
+    pub(super) fn exec_namespaces(&self, plan: &Plan) -> (CloneFlags, bool) {
         let mut flags =
             CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
-        flags.set(CloneFlags::CLONE_NEWCGROUP, self.plan.cgroup_namespace);
+        flags.set(CloneFlags::CLONE_NEWCGROUP, plan.cgroup_namespace);
         let namespaces = self.spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
         let pid = namespaces
             .into_iter()
@@ -185,6 +192,10 @@ impl Bundle {
         let path = self.annotation(annotation::LOG_PATH).map(Path::new);
         Log::open(path).map_err(|error| Fault::system(format!("open log {path:?}: {error}")))
     }
+}
+
+fn invalid(error: &dyn std::fmt::Display) -> Fault {
+    Fault::new(FaultKind::Invalid, error.to_string())
 }
 
 /// Pipes for a container without a terminal: our ends, and the container's.

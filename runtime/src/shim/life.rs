@@ -64,7 +64,7 @@ impl Server {
     }
 
     /// A terminal is the container's output and its input at once.
-    fn adopt_terminal(&mut self, key: Key, master: OwnedFd) -> std::io::Result<()> {
+    pub(super) fn adopt_terminal(&mut self, key: Key, master: OwnedFd) -> std::io::Result<()> {
         let Some(container) = self.containers.get_mut(&key) else {
             return Ok(());
         };
@@ -96,6 +96,9 @@ impl Server {
     }
 
     fn reaped(&mut self, pid: Pid, exit: Exit) {
+        if self.reaped_by_runtime(pid, exit) {
+            return;
+        }
         let launch = self
             .launches
             .iter()
@@ -128,17 +131,22 @@ impl Server {
             },
             Fault::from,
         );
-        if let Who::Container(key) = who
-            && let Some(mut container) = self.containers.remove(key)
-        {
-            let changes = container.streams.finish(&self.poller);
-            self.sources.retain(|token, _| !changes.closed.contains(token));
-            self.remove_cgroup(&container);
+        if let Who::Container(key) = who {
+            self.forget_launch(*key);
         }
         self.answer(launching.waiter, &Response::Fault(fault), None);
     }
 
-    fn container_ended(&mut self, key: Key, mut exit: Exit) {
+    /// Gives back what a container that couldn't be started has taken.
+    pub(super) fn forget_launch(&mut self, key: Key) {
+        if let Some(mut container) = self.containers.remove(&key) {
+            let changes = container.streams.finish(&self.poller);
+            self.sources.retain(|token, _| !changes.closed.contains(token));
+            self.remove_cgroup(&container);
+        }
+    }
+
+    pub(super) fn container_ended(&mut self, key: Key, mut exit: Exit) {
         let Some(container) = self.containers.get_mut(&key) else {
             return;
         };
@@ -146,7 +154,7 @@ impl Server {
             Phase::Running(started) | Phase::Ended(started, _) => started,
             Phase::Launching => exit.finished_at_nanos,
         };
-        exit.oom_killed = container
+        exit.oom_killed |= container
             .cgroup
             .as_ref()
             .is_some_and(|path| self.cgroups.oom_kills(path) > 0);

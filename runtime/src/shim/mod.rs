@@ -15,11 +15,15 @@
 mod client;
 mod connection;
 mod containers;
+mod descendants;
 mod dial;
 mod exit;
+mod foreign;
+mod invocation;
 mod life;
 mod log;
 mod namespaces;
+mod oci_runtime;
 mod poller;
 mod ports;
 mod protocol;
@@ -38,6 +42,7 @@ pub use client::{Events, Exec, ExecStdio, Shim, ShimError, Started};
 pub use dial::TRACEPARENT;
 pub use exit::Exit;
 pub use namespaces::clean;
+pub use oci_runtime::OciRuntime;
 pub use protocol::{ContainerState, Fault, FaultKind, ShimEvent};
 pub use spec::{NamespaceSource, PidMode, PortMapping, Protocol, SandboxSpec};
 

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use oci_spec::runtime::Process;
 
 use super::containers::{Bundle, Container, Key, Launching, Phase, Pipes};
+use super::descendants;
 use super::log::Stream;
 use super::poller::{READ, Token};
 use super::protocol::{Envelope, Fault, FaultKind, Request, Response, Streams};
@@ -43,7 +44,7 @@ impl Server {
                 exec_id,
                 signal,
                 all,
-            } => self.kill(&container_id, exec_id.as_deref(), signal, all),
+            } => self.kill(from, &container_id, exec_id.as_deref(), signal, all),
             Request::Resize {
                 container_id,
                 width,
@@ -93,9 +94,13 @@ impl Server {
             Some((key, Some(_))) => drop(self.containers.remove(&key)),
             None => {}
         }
-        let bundle = Bundle::read(path, &self.cgroups.mounts())?;
+        let bundle = Bundle::read(path)?;
+        if self.foreign.is_some() {
+            return self.create_by_runtime(from, id, path, &bundle).map(|()| None);
+        }
+        let plan = bundle.plan(path, &self.cgroups.mounts())?;
         let (entry, mut notes) = self.cgroup_of(&bundle)?;
-        let launched = self.clone_container(from, id, path, &bundle, &entry);
+        let launched = self.clone_container(from, id, path, (&bundle, &plan), &entry);
         match launched {
             Ok(token) => {
                 let launching = self.launches.get_mut(&token).expect("it was put there");
@@ -104,7 +109,7 @@ impl Server {
                     launching.attached = Some(attached);
                 }
                 // A terminal is there only when the process is.
-                if bundle.plan.process.terminal.is_none() {
+                if plan.process.terminal.is_none() {
                     self.join_launch(token);
                 }
                 Ok(None)
@@ -141,36 +146,15 @@ impl Server {
         from: Token,
         id: String,
         path: &Path,
-        bundle: &Bundle,
+        (bundle, plan): (&Bundle, &launch::Plan),
         entry: &CgroupEntry,
     ) -> Result<Token, Fault> {
-        let mut streams = ContainerStreams::new(bundle.log()?, bundle.flag(annotation::STDIN_ONCE));
+        let (streams, tokens, stdio) = self.open_streams(bundle)?;
         let key = self.next_key;
         self.next_key += 1;
-        let mut tokens = Vec::new();
-        let stdio = if bundle.plan.process.terminal.is_some() {
-            Stdio::default()
-        } else {
-            let pipes = Pipes::new(bundle.flag(annotation::STDIN)).map_err(Fault::system)?;
-            let poller = &mut self.poller;
-            tokens.push(
-                streams
-                    .add_output(poller, pipes.stdout, Stream::Stdout)
-                    .map_err(Fault::system)?,
-            );
-            tokens.push(
-                streams
-                    .add_output(poller, pipes.stderr, Stream::Stderr)
-                    .map_err(Fault::system)?,
-            );
-            if let Some(stdin) = pipes.stdin {
-                tokens.push(streams.set_input(poller, stdin).map_err(Fault::system)?);
-            }
-            pipes.theirs
-        };
-        let launch = launch::start(&bundle.plan, stdio, entry)?;
+        let launch = launch::start(plan, stdio, entry)?;
         let pid = launch.cloned.pid;
-        let (namespaces, pid_namespace) = bundle.exec_namespaces();
+        let (namespaces, pid_namespace) = bundle.exec_namespaces(plan);
         let container = Container {
             id,
             bundle: path.to_owned(),
@@ -191,6 +175,33 @@ impl Server {
         self.watch_launch(Launching::new(launch.status, from, Some(key), pid))
     }
 
+    /// Opens the log, and pipes for a container without a terminal: what is to be read of them, and their other ends.
+    pub(super) fn open_streams(&mut self, bundle: &Bundle) -> Result<(ContainerStreams, Vec<Token>, Stdio), Fault> {
+        let mut streams = ContainerStreams::new(bundle.log()?, bundle.flag(annotation::STDIN_ONCE));
+        let mut tokens = Vec::new();
+        let stdio = if bundle.terminal() {
+            Stdio::default()
+        } else {
+            let pipes = Pipes::new(bundle.flag(annotation::STDIN)).map_err(Fault::system)?;
+            let poller = &mut self.poller;
+            tokens.push(
+                streams
+                    .add_output(poller, pipes.stdout, Stream::Stdout)
+                    .map_err(Fault::system)?,
+            );
+            tokens.push(
+                streams
+                    .add_output(poller, pipes.stderr, Stream::Stderr)
+                    .map_err(Fault::system)?,
+            );
+            if let Some(stdin) = pipes.stdin {
+                tokens.push(streams.set_input(poller, stdin).map_err(Fault::system)?);
+            }
+            pipes.theirs
+        };
+        Ok((streams, tokens, stdio))
+    }
+
     fn watch_launch(&mut self, launching: Launching) -> Result<Token, Fault> {
         let token = self.poller.token();
         self.poller.add(&launching.status, token, READ).map_err(Fault::system)?;
@@ -201,7 +212,16 @@ impl Server {
 
     fn exec(&mut self, from: Token, id: &str, exec_id: String, process: &Process, streams: Streams) -> Outcome {
         let attached = self.take_streams(from, streams)?;
+        let stdio = Stdio {
+            stdin: attached.stdin,
+            stdout: attached.stdout,
+            stderr: attached.stderr,
+        };
         let (key, container) = self.running(id)?;
+        if self.foreign.is_some() {
+            let executed = self.exec_by_runtime(key, exec_id, process, stdio, from);
+            return executed.map(|()| None);
+        }
         let plan = launch::plan::process(process, container.seccomp.as_ref())
             .map_err(|error| Fault::new(FaultKind::Invalid, error.to_string()))?;
         let entry = container
@@ -215,11 +235,6 @@ impl Server {
             namespaces: container.namespaces,
             pid_namespace: container.pid_namespace,
         };
-        let stdio = Stdio {
-            stdin: attached.stdin,
-            stdout: attached.stdout,
-            stderr: attached.stderr,
-        };
         let launch = launch::exec(&plan, &target, stdio, &entry.unwrap_or_default())?;
         let pid = launch.cloned.pid;
         let who = Who::Exec {
@@ -232,7 +247,7 @@ impl Server {
             .map(|_| None)
     }
 
-    fn kill(&mut self, id: &str, exec_id: Option<&str>, signal: i32, all: bool) -> Outcome {
+    fn kill(&mut self, from: Token, id: &str, exec_id: Option<&str>, signal: i32, all: bool) -> Outcome {
         let failed = |errno: Errno| match errno {
             Errno::ESRCH => Fault::new(FaultKind::NotFound, format!("{id}: the process has ended")),
             Errno::EINVAL => Fault::new(FaultKind::Invalid, format!("{signal} is no signal")),
@@ -240,6 +255,10 @@ impl Server {
         };
         if let Some(exec_id) = exec_id {
             let pid = self.exec_process(id, exec_id)?;
+            if signal == libc::SIGKILL && all {
+                descendants::kill(pid);
+                return Ok(done(()));
+            }
             // Unreaped, so the pid is still this process's.
             return pidfd::open(pid)
                 .and_then(|fd| pidfd::send_signal(fd.as_fd(), signal))
@@ -247,6 +266,9 @@ impl Server {
                 .map(done);
         }
         let container = self.alive(id)?;
+        if !all && self.signals_by_runtime(container) {
+            return self.kill_by_runtime(id, signal, from).map(|()| None);
+        }
         match (&container.cgroup, all) {
             (Some(path), true) if signal == libc::SIGKILL => self.cgroups.kill(path).map_err(Fault::system)?,
             (Some(path), true) => {

@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use super::connection::{Closed, Connection};
 use super::containers::{Container, Key, Launching};
+use super::foreign::Foreign;
 use super::poller::{Poller, READ, Token};
 use super::ports::Ports;
 use super::protocol::{Response, ShimEvent};
@@ -74,6 +75,8 @@ pub(super) struct Server {
     pub(super) launches: HashMap<Token, Launching>,
     pub(super) processes: HashMap<Pid, Who>,
     pub(super) cgroups: Box<dyn Driver>,
+    /// Set when an OCI runtime of others launches the containers.
+    pub(super) foreign: Option<Foreign>,
     pub(super) pod_cgroup: Option<CgroupPath>,
     pub(super) ports: Ports,
     /// Connections that wait for the end, once it is asked for.
@@ -153,6 +156,10 @@ impl Server {
             containers: BTreeMap::new(),
             next_key: 0,
             launches: HashMap::new(),
+            foreign: spec
+                .oci_runtime
+                .clone()
+                .map(|runtime| Foreign::new(runtime, cgroups.hybrid_mount())),
             cgroups,
             pod_cgroup,
             ports,
@@ -173,7 +180,7 @@ impl Server {
                     return ExitCode::FAILURE;
                 }
             };
-            let launching = !self.launches.is_empty();
+            let launching = self.is_launching();
             for (token, flags) in events {
                 // An earlier event of this round may have ended what this one is about.
                 if let Some(source) = self.sources.get(&token).copied() {
@@ -181,17 +188,23 @@ impl Server {
                 }
             }
             self.forget_ports();
-            if launching && self.launches.is_empty() {
+            if launching && !self.is_launching() {
                 // From here on it waits, for weeks maybe, and there is a shim for each pod.
                 if let Err(error) = crate::sys::memory::forget_code() {
                     eprintln!("shim: give memory back: {error}");
                 }
             }
-            if self.stopping.is_some() && self.containers.values().all(|container| container.exit().is_some()) {
+            let over = || self.containers.values().all(|container| container.exit().is_some());
+            if self.stopping.is_some() && !self.is_launching() && over() {
                 self.stop();
                 return ExitCode::SUCCESS;
             }
         }
+    }
+
+    /// Whether processes are on their way, ours or those of an OCI runtime.
+    fn is_launching(&self) -> bool {
+        !self.launches.is_empty() || self.foreign.as_ref().is_some_and(Foreign::is_busy)
     }
 
     fn dispatch(&mut self, source: Source, token: Token, flags: EpollFlags) {

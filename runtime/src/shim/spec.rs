@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 
+use super::OciRuntime;
+
 /// A pod's sandbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SandboxSpec {
@@ -37,6 +39,9 @@ pub struct SandboxSpec {
     /// Where the containers' log files are.
     #[serde(default)]
     pub log_directory: Option<PathBuf>,
+    /// Who launches the containers in place of the shim itself.
+    #[serde(default)]
+    pub oci_runtime: Option<OciRuntime>,
 }
 
 /// Where a namespace comes from.

@@ -11,6 +11,7 @@
 //! The API server and the kubelet pass the bytes on as they are, so all protocols that clients speak end here. What runs
 //! behind a session is the [`Backend`]'s; nothing here knows of containers.
 
+mod farewell;
 mod negotiation;
 mod ports;
 mod server;

@@ -4,10 +4,10 @@ use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use bytes::BytesMut;
+
+use super::farewell::farewell;
 
 const BUFFER_LENGTH: usize = 64 * 1024;
 
@@ -40,21 +40,14 @@ where
                 }
                 buffer.reserve(BUFFER_LENGTH / 2);
             }
-            let _ = sink.send(goodbye()).await;
         };
         // Either end closing closes the tunnel: dropping the far half ends the near one's reads.
         tokio::select! {
-            () = inward => {}
+            () = inward => return,
             () = outward => {}
         }
+        // A client that is gone misses nothing by not hearing it.
+        let _ = farewell(sink, source).await;
     };
     (near, run)
-}
-
-/// The end of a session that went as it should. Clients take a close without this code for a broken connection.
-pub(super) fn goodbye() -> Message {
-    Message::Close(Some(CloseFrame {
-        code: CloseCode::Normal,
-        reason: "".into(),
-    }))
 }

@@ -13,10 +13,10 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::Backend;
+use super::farewell::farewell;
 use super::session::{self, ClientStreams, Output, Session};
 use super::spdy_command::last_size;
 use super::status::status;
-use super::tunnel::goodbye;
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -45,18 +45,14 @@ where
     let running = async {
         let (sent, outcome) = futures::join!(send_output(&mut sink, output), session::run(backend, session, ours));
         sent?;
-        sink.send(message(ERROR, status(&outcome).to_string().as_bytes()))
-            .await?;
-        sink.send(goodbye()).await
+        sink.send(message(ERROR, status(&outcome).to_string().as_bytes())).await
     };
     tokio::select! {
         // The client is gone: the session is dropped, and with it the process's pipes or terminal.
         () = reading => return Ok(()),
         sent = running => sent?,
     }
-    // The client answers the close; reading until then keeps a reset from throwing away what it hasn't read yet.
-    while source.next().await.is_some_and(|message| message.is_ok()) {}
-    Ok(())
+    farewell(sink, source).await
 }
 
 async fn send_output<T>(

@@ -10,8 +10,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::Backend;
+use super::farewell::farewell;
 use super::ports::forward;
-use super::tunnel::goodbye;
 
 const QUEUE_LENGTH: usize = 16;
 
@@ -71,14 +71,13 @@ where
         while let Some(message) = queue.recv().await {
             sink.send(message).await?;
         }
-        sink.send(goodbye()).await
+        Ok::<(), Error>(())
     };
     tokio::select! {
         () = reading => return Ok(()),
         (_, sent) = async { futures::join!(join_all(forwarding), writing) } => sent?,
     }
-    while source.next().await.is_some_and(|message| message.is_ok()) {}
-    Ok(())
+    farewell(sink, source).await
 }
 
 async fn serve_port(

@@ -73,6 +73,6 @@ pub fn clone_child(args: &CloneArgs<'_>, child: impl FnOnce() -> i32) -> Result<
 }
 
 /// Whether this process has exactly one thread: /proc/self/task then has one entry besides `.` and `..` (3 links).
-fn single_threaded() -> bool {
+pub(super) fn single_threaded() -> bool {
     std::fs::metadata("/proc/self/task").is_ok_and(|task| std::os::unix::fs::MetadataExt::nlink(&task) == 3)
 }

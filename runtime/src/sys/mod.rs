@@ -8,6 +8,7 @@
 pub mod bpf;
 pub mod capabilities;
 pub mod clone;
+pub mod command;
 pub mod descriptors;
 pub mod interface;
 pub mod memory;

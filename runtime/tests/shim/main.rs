@@ -1,6 +1,7 @@
 //! The shim on the real kernel: sandboxes and containers of a busybox root, seen from outside.
 //!
-//! Needs root and /bin/busybox (`apt-get install busybox-static`). Runs in a network namespace of its own, makes only
+//! Needs root, /bin/busybox, runc and crun (`apt-get install busybox-static runc crun`): what holds for any launcher is
+//! tested with each. Runs in a network namespace of its own, makes only
 //! cgroups below `/minik-shim-test-<pid>`, and leaves nothing behind. `cargo test -p minik-runtime --test shim NAME` runs
 //! those whose name contains NAME; `bench` runs the measurements, which are not part of the tests.
 
@@ -15,6 +16,7 @@ mod containers;
 mod hardening;
 mod pod;
 mod ports;
+mod runtimes;
 mod streams;
 
 use std::process::ExitCode;
@@ -23,6 +25,9 @@ use minik_runtime::shim::{self, ShimConfig};
 
 /// A test: its name and what it does.
 type Test = (&'static str, fn());
+
+/// The OCI runtime that a test is run with; none means the shim's own launch.
+type Launcher = Option<&'static str>;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -54,16 +59,23 @@ fn main() -> ExitCode {
         })
     };
     let tests = [containers::TESTS, streams::TESTS, hardening::TESTS, ports::TESTS].concat();
-    let tests: Vec<Test> = tests.into_iter().filter(|(name, _)| selected(name)).collect();
+    let mut tests: Vec<(String, Launcher, fn())> = tests
+        .iter()
+        .map(|(name, test)| ((*name).to_owned(), None, *test))
+        .collect();
+    tests.extend(runtimes::tests());
+    tests.retain(|(name, ..)| selected(name));
     if args.iter().any(|arg| arg == "--list") {
-        tests.iter().for_each(|(name, _)| println!("{name}: test"));
+        tests.iter().for_each(|(name, ..)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    let failed: Vec<&str> = tests
-        .iter()
-        .filter(|(name, test)| !passes(name, *test))
-        .map(|(name, _)| *name)
-        .collect();
+    let mut failed: Vec<&str> = Vec::new();
+    for (name, launcher, test) in &tests {
+        pod::launch_with(*launcher);
+        if !passes(name, *test) {
+            failed.push(name);
+        }
+    }
     println!(
         "\ntest result: {} passed; {} failed {failed:?}",
         tests.len() - failed.len(),

@@ -1,5 +1,7 @@
 //! Pods and their service accounts: what is in the pod is good at the API server, and ends with the pod.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use minik_tests::{World, executable};
 use serde_json::{Value, json};
 
@@ -49,4 +51,44 @@ fn review(world: &World, token: &str) -> Value {
         .ok();
     let answer: Value = serde_json::from_str(&answer).expect("JSON");
     answer["status"].clone()
+}
+
+#[test]
+fn a_request_that_is_approved_becomes_a_certificate_that_logs_in() {
+    let world = node();
+    let kubectls = executable::kubectls();
+    let kubectl = kubectls.last().expect("tests/setup.sh installs one");
+    let mut asked = rcgen::CertificateParams::default();
+    asked.distinguished_name.push(rcgen::DnType::CommonName, "jane");
+    asked
+        .distinguished_name
+        .push(rcgen::DnType::OrganizationName, "developers");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let pem = asked.serialize_request(&key).expect("a request").pem().expect("PEM");
+    world.apply(
+        &json!({"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": "jane"},
+            "spec": {"request": BASE64_STANDARD.encode(pem), "signerName": "kubernetes.io/kube-apiserver-client",
+                "expirationSeconds": 3600, "usages": ["client auth"]}})
+        .to_string(),
+    );
+    let _ = world.kubectl(kubectl, ["certificate", "approve", "jane"]).ok();
+    world.wait("csr/jane", "jsonpath={.status.certificate}");
+    let certificate = BASE64_STANDARD.decode(world.value("csr/jane", "{.status.certificate}"));
+    let files = [world.folder().join("jane.crt"), world.folder().join("jane.key")];
+    std::fs::write(&files[0], certificate.expect("base64")).expect("written");
+    std::fs::write(&files[1], key.serialize_pem()).expect("written");
+    let [certificate, key] = files.map(|file| file.display().to_string());
+    let flags = [
+        format!("--client-certificate={certificate}"),
+        format!("--client-key={key}"),
+    ];
+    let [certificate, key] = flags.each_ref().map(String::as_str);
+    let _ = world
+        .kubectl(kubectl, ["config", "set-credentials", "jane", certificate, key])
+        .ok();
+    let who = world.kubectl(kubectl, ["auth", "whoami", "--user=jane"]).ok();
+    assert!(
+        who.contains("jane") && who.contains("[developers system:authenticated]"),
+        "{who}"
+    );
 }

@@ -1,5 +1,7 @@
 //! Clients that others have written do one scenario (`tests/clients/README.md`) on one node, and see the same.
 
+mod kube_rs;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,11 +25,17 @@ fn clients_of_others_see_the_same() {
     let driver = scenario("kubectl/scenario.py");
     for (namespace, kubectl) in [("clients-oldest", &kubectls[0]), ("clients-newest", newest)] {
         let arguments = [driver.as_os_str(), namespace.as_ref(), kubectl.as_os_str()];
-        different.extend(driven(&world, namespace, Path::new("python3"), &arguments));
+        different.extend(driven(&world, namespace, bounded("python3"), &arguments));
     }
+    let driver = scenario("python/scenario.py");
+    let arguments = [driver.as_os_str(), "clients-python".as_ref()];
+    let python_client = bounded("python3").env("PYTHONPATH", installed.join("python"));
+    different.extend(driven(&world, "Python", python_client, &arguments));
     let driver = installed.join("javascript/scenario.mjs");
     let arguments = [driver.as_os_str(), "clients-javascript".as_ref()];
-    different.extend(driven(&world, "JavaScript", Path::new("node"), &arguments));
+    different.extend(driven(&world, "JavaScript", bounded("node"), &arguments));
+    let said = kube_rs::scenario(&world, "clients-rust");
+    different.extend(difference("kube-rs", &said).map(|difference| format!("{difference}\n{said}")));
     assert!(different.is_empty(), "{}\n{}", different.join("\n"), world.logs());
 }
 
@@ -50,9 +58,13 @@ fn scenario(name: &str) -> PathBuf {
     executable::repository().join("tests/clients").join(name)
 }
 
+fn bounded(interpreter: &str) -> Run {
+    Run::bounded(180, interpreter)
+}
+
 /// Runs a driver that is a script, and compares what it prints.
-fn driven(world: &World, client: &str, program: &Path, arguments: &[&OsStr]) -> Option<String> {
-    let output = world.in_world(Run::bounded(180, program)).args(arguments).output();
+fn driven(world: &World, client: &str, interpreter: Run, arguments: &[&OsStr]) -> Option<String> {
+    let output = world.in_world(interpreter).args(arguments).output();
     let failed = (output.code != 0).then(|| format!("{client}: it has failed"));
     let different = difference(client, &output.stdout).or(failed);
     different.map(|different| format!("{different}\n{output}"))

@@ -18,7 +18,7 @@ use crate::http::{Api, Call, json as respond, object};
 pub(crate) async fn create(api: &Api, call: Call, body: Body) -> Result<Response, Status> {
     let kind = call.path.kind;
     if kind.namespaced && call.path.namespace.is_none() {
-        return Err(Status::method_not_allowed("POST", kind.plural));
+        return Err(Status::no_such_method());
     }
     let (mut review, _) = object(&call, body).await?;
     review.api_version = kind.api_version();

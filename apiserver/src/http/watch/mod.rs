@@ -3,9 +3,11 @@
 //! A watch holds nothing but its place in the ring of its resource. It ends when its time is over, when the server stops, or
 //! when it is slower than the ring is long; then its last line is an `ERROR` with 410, and the client lists again.
 
+mod crowd;
 mod socket;
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,13 +21,15 @@ use minik_api::status::Status;
 use rand::Rng;
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::shape::{self, Shape};
 use super::{Api, Call};
 use crate::registry::{self, Selection};
 use crate::storage::{Event, EventKind, Expired, Revision, Store, Stored};
+
+pub(crate) use crowd::Crowds;
 
 /// A watch without a timeout ends somewhere in here, so that not all come back at once.
 const TIMEOUT_SECONDS: std::ops::Range<u64> = 1800..3600;
@@ -41,16 +45,19 @@ pub(super) fn handle(api: &Api, call: Call) -> Result<Response, Status> {
     let resource = registry::resource(kind);
     let seconds = call.params.timeout_seconds;
     let seconds = seconds.unwrap_or_else(|| rand::rng().random_range(TIMEOUT_SECONDS));
+    let now = Instant::now();
+    let (deadline, next_bookmark) = (now + Duration::from_secs(seconds), now + BOOKMARK);
     let mut watcher = Watcher {
-        changed: store.subscribe(&resource),
+        changed: api.crowds.join(&store, &resource),
         store,
         resource,
         selection,
         shape: Shape::of(&call, call.accept.choose_stream(shape::is_served)?)?,
         after: Revision::default(),
         bookmarks: call.params.bookmarks,
-        next_bookmark: Instant::now() + BOOKMARK,
-        deadline: Instant::now() + Duration::from_secs(seconds),
+        next_bookmark,
+        deadline,
+        alarm: Box::pin(tokio::time::sleep_until(deadline.min(next_bookmark))),
         stop: api.stop.clone(),
         lines: VecDeque::new(),
         over: false,
@@ -84,6 +91,8 @@ struct Watcher {
     bookmarks: bool,
     next_bookmark: Instant,
     deadline: Instant,
+    /// Goes off at the next bookmark or at the end, whichever is first; armed once for many events.
+    alarm: Pin<Box<Sleep>>,
     stop: CancellationToken,
     lines: VecDeque<Bytes>,
     /// Nothing comes after `lines`.
@@ -149,16 +158,16 @@ impl Watcher {
         tokio::select! {
             changed = self.changed.changed() => self.over = changed.is_err(),
             () = self.stop.cancelled() => self.over = true,
-            () = tokio::time::sleep_until(self.deadline) => {
-                self.bookmark();
-                self.over = true;
-            }
-            () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => self.bookmark(),
+            () = self.alarm.as_mut() => self.bookmark(),
         }
     }
 
+    /// The time of a bookmark has come, or of the last one.
     fn bookmark(&mut self) {
-        self.next_bookmark = Instant::now() + BOOKMARK;
+        let now = Instant::now();
+        self.over = now >= self.deadline;
+        self.next_bookmark = now + BOOKMARK;
+        self.alarm.as_mut().reset(self.deadline.min(self.next_bookmark));
         if self.bookmarks {
             self.lines.push_back(self.shape.bookmark(self.after, false));
         }

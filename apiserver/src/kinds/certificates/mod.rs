@@ -1,5 +1,5 @@
 //! Requests for certificates (`certificates.k8s.io`): what may be asked for, who may say yes, and that neither is taken back.
-//! Nobody signs here. The sentences are those of upstream's `pkg/apis/certificates/validation`.
+//! The controllers sign. The sentences are those of upstream's `pkg/apis/certificates/validation`.
 //!
 //! ```text
 //! create          the request, as it stays

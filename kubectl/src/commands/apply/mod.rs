@@ -2,14 +2,15 @@
 //!
 //! Reads every document, asks what the server has, and creates or patches. A bad document costs only itself.
 
-mod prune;
+mod forced;
+mod last_applied;
+pub mod prune;
 mod server_side;
 
-use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 
 use anyhow::{anyhow, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 use http::Method;
 use minik_api::selector::Labels;
 use serde_json::{Value, json};
@@ -18,8 +19,10 @@ use crate::apply::{self, LAST_APPLIED};
 use crate::cli::Global;
 use crate::client::Session;
 use crate::commands::create::Validate;
+use crate::commands::edit;
 use crate::commands::objects::finish;
 pub use crate::commands::objects::place;
+use crate::commands::removing::Removing;
 use crate::commands::target::query;
 pub use crate::commands::writing::DryRun;
 use crate::failure::Failure;
@@ -30,12 +33,19 @@ use prune::Visited;
 
 /// Arguments of `apply`.
 #[derive(Args, Debug, Default)]
-#[command(after_help = "Examples:
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:
   minikctl apply -f manifests/nginx.yaml
   minikctl apply -R -f manifests/
   cat pod.yaml | minikctl apply -f -
-  minikctl apply -f pod.yaml --dry-run=server -o yaml")]
+  minikctl apply -f pod.yaml --dry-run=server -o yaml
+  minikctl apply view-last-applied pod/nginx"
+)]
 pub struct Apply {
+    #[command(subcommand)]
+    verb: Option<ApplyVerb>,
     /// A file, folder, URL, or - for what is piped in; may be repeated.
     #[arg(short, long = "filename", value_name = "FILE", required = true)]
     filename: Vec<String>,
@@ -78,6 +88,28 @@ pub struct Apply {
     /// The name under which fields are managed.
     #[arg(long, value_name = "NAME")]
     field_manager: Option<String>,
+    /// Delete and create anew what can't be changed.
+    #[arg(long, conflicts_with = "server_side")]
+    force: bool,
+    #[command(flatten)]
+    removing: Removing,
+    /// Whether the manifest's values go over those that others set since the last apply.
+    #[arg(long, default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, hide_possible_values = true)]
+    overwrite: Option<bool>,
+    /// Whether what the server says about kinds is used for patches (Kubernetes' own kinds need no asking).
+    #[arg(long, default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, hide = true)]
+    openapi_patch: Option<bool>,
+}
+
+/// What `apply` remembers.
+#[derive(Subcommand, Debug)]
+enum ApplyVerb {
+    /// Show what objects remember of the last apply
+    ViewLastApplied(last_applied::ViewLastApplied),
+    /// Have objects remember what files say
+    SetLastApplied(last_applied::SetLastApplied),
+    /// Edit what objects remember of the last apply
+    EditLastApplied(edit::EditLastApplied),
 }
 
 /// What became of an object.
@@ -93,6 +125,15 @@ type Step = anyhow::Result<(Value, &'static str)>;
 
 impl Apply {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
+        match self.verb {
+            None => self.files(global).await,
+            Some(ApplyVerb::ViewLastApplied(verb)) => verb.run(global).await,
+            Some(ApplyVerb::SetLastApplied(verb)) => verb.run(global).await,
+            Some(ApplyVerb::EditLastApplied(verb)) => verb.run(global).await,
+        }
+    }
+
+    async fn files(self, global: &Global) -> anyhow::Result<()> {
         let documents = manifest::read(&self.filename, self.recursive).await;
         if documents.is_empty() {
             return Err(ManifestError::Empty { verb: "apply" }.into());
@@ -120,14 +161,14 @@ impl Apply {
         }
         let session = Session::open(global).await?;
         let prunable = if self.prune {
-            self.prunable(&session).await?
+            prune::prunable(&session, &self.prune_allowlist).await?
         } else {
             Vec::new()
         };
         let (mut errors, mut objects, mut applied) = (Vec::new(), Vec::new(), Vec::new());
         for document in documents {
             if let (Some(selector), Ok(document)) = (&selector, &document)
-                && !selector.matches(&labels(document))
+                && !selector.matches(&document.labels())
             {
                 continue;
             }
@@ -216,8 +257,17 @@ impl Apply {
             let what = if patch.is_empty() { "unchanged" } else { "configured" };
             return Ok((current, what));
         }
+        if self.overwrite == Some(false) {
+            forced::check_conflicts(&document.object, &current, &patch)?;
+        }
         let url = format!("{path}{}", self.parameters("kubectl-client-side-apply"));
         let patched = session.send(Method::PATCH, &url, patch.kind, &patch.body).await;
+        if let Err(failure) = &patched
+            && self.force
+            && matches!(failure.code(), Some(409 | 422))
+        {
+            return self.anew(session, resource, document, current).await;
+        }
         let object = patched.map_err(|failure| failure.when("patching", &document.place()))?;
         // A patch of what is there already, by other words, changes nothing.
         let same = object["metadata"]["resourceVersion"] == current["metadata"]["resourceVersion"];
@@ -289,12 +339,6 @@ fn drop_nulls(value: &mut Value) {
         Value::Array(list) => list.iter_mut().for_each(drop_nulls),
         _ => {}
     }
-}
-
-fn labels(document: &Document) -> BTreeMap<String, String> {
-    let labels = document.object["metadata"]["labels"].as_object();
-    let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
-    labels.into_iter().flatten().filter_map(text).collect()
 }
 
 /// Adds the lines of the fields that the server complains about.

@@ -1,16 +1,19 @@
-//! What all of `create`'s forms share: their flags, and the request.
+//! What all of `create`'s forms share: their flags, the request for what a file says, and the words before what the server says.
+//! What a generator made is sent as `making` sends all that verbs make.
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::apply;
 use crate::cli::Global;
 use crate::client::Session;
-use crate::commands::local;
-use crate::commands::writing::{DryRun, Writing};
+use crate::commands::making::Made;
+use crate::commands::writing::Writing;
 use crate::failure::Failure;
+
+/// kubectl's name for who creates.
+const MANAGER: &str = "kubectl-create";
 
 /// The flags of everything that creates.
 #[derive(Args, Clone, Debug, Default)]
@@ -56,33 +59,23 @@ impl Creating {
     ///
     /// # Errors
     /// Those of asking the server.
-    pub async fn create(&self, global: &Global, mut object: Value) -> anyhow::Result<()> {
-        let text = |object: &Value, field: &str| object[field].as_str().unwrap_or_default().to_owned();
-        let (api_version, kind) = (text(&object, "apiVersion"), text(&object, "kind"));
-        let mut resource = local::resource(&api_version, &kind);
-        if let Some(namespace) = global.namespace.as_ref().filter(|_| resource.namespaced) {
-            object["metadata"]["namespace"] = json!(namespace);
-        }
-        if self.save_config {
-            object = apply::annotated(&object);
-        }
-        if self.writing.dry_run != DryRun::Client {
-            let session = Session::open(global).await?;
-            let served = session.serving(&api_version, &kind).await?;
-            resource = served.ok_or_else(|| {
-                anyhow!("no matches for kind {kind:?} in version {api_version:?}: the server has no such kind")
-            })?;
-            let collection = resource.collection(Some(&session.namespace));
-            let prefix = match (object["spec"]["type"].as_str(), failed_to(&kind)) {
-                (Some(of), _) if kind == "Service" => Some(format!("failed to create {of} service:")),
-                (_, prefix) => prefix.map(str::to_owned),
-            };
-            object = match (self.send(&session, &collection, &object).await, prefix) {
-                (Ok(object), _) => object,
-                (Err(Failure::Api(status)), Some(prefix)) => return Err(anyhow!("{prefix} {}", status.message)),
-                (Err(failure), _) => return Err(failure.into()),
-            };
-        }
+    pub async fn create(&self, global: &Global, object: Value) -> anyhow::Result<()> {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        let prefix = match (object["spec"]["type"].as_str(), failed_to(kind)) {
+            (Some(of), _) if kind == "Service" => Some(format!("failed to create {of} service:")),
+            (_, prefix) => prefix.map(str::to_owned),
+        };
+        let made = Made {
+            save_config: self.save_config,
+            writing: &self.writing,
+            manager: MANAGER,
+            further: &[("fieldValidation", self.validate.parameter())],
+        };
+        let sent = made.send(global, object, Ok).await;
+        let (resource, object) = sent.map_err(|error| match (error.downcast_ref(), prefix) {
+            (Some(Failure::Api(status)), Some(prefix)) => anyhow!("{prefix} {}", status.message),
+            _ => error,
+        })?;
         Ok(self.writing.teller().tell(&resource, &object, "created")?)
     }
 
@@ -93,7 +86,7 @@ impl Creating {
     pub async fn send(&self, session: &Session, collection: &str, object: &Value) -> Result<Value, Failure> {
         let query = self
             .writing
-            .query("kubectl-create", &[("fieldValidation", self.validate.parameter())]);
+            .query(MANAGER, &[("fieldValidation", self.validate.parameter())]);
         session
             .send(
                 Method::POST,

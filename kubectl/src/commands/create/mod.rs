@@ -3,7 +3,7 @@
 //! A generator is an `Args` struct with a pure `object()`: the words become the object that kubectl would make of them. All of
 //! them are sent by `creating`.
 
-mod access;
+mod binding;
 mod budget;
 mod configmap;
 mod creating;
@@ -11,6 +11,7 @@ mod ingress;
 mod namespace;
 mod priority_class;
 mod quota;
+mod role;
 mod secret;
 mod service;
 mod service_account;
@@ -23,16 +24,18 @@ use std::fs;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use http::Method;
+use minik_api::selector::Labels;
 use serde_json::Value;
 
 use crate::apply;
 use crate::cli::Global;
 use crate::client::Session;
+use crate::commands::edit;
 use crate::commands::local;
-use crate::commands::objects::{Files, finish, kind_of};
+use crate::commands::objects::{Files, Named, finish, kind_of};
 use crate::commands::writing::{DryRun, Teller};
-use crate::failure::Failure;
 use crate::manifest::{self, Document};
+pub use binding::Subjects;
 pub use creating::{Creating, Validate};
 
 /// Arguments of `create`.
@@ -55,6 +58,15 @@ pub struct Create {
     /// Send the file to this path as it is.
     #[arg(long, value_name = "PATH")]
     raw: Option<String>,
+    /// Open an editor on the objects before they are created.
+    #[arg(long)]
+    edit: bool,
+    /// Only objects with these labels.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    selector: Option<String>,
+    /// Write the editor's file with the line endings of Windows (with --edit).
+    #[arg(long)]
+    windows_line_endings: bool,
     #[command(flatten)]
     creating: Creating,
 }
@@ -63,9 +75,9 @@ pub struct Create {
 #[derive(Subcommand, Debug)]
 enum Generator {
     /// Create a cluster role
-    Clusterrole(access::ClusterRole),
+    Clusterrole(role::ClusterRole),
     /// Create a cluster role binding
-    Clusterrolebinding(access::ClusterRoleBinding),
+    Clusterrolebinding(binding::ClusterRoleBinding),
     /// Create a config map from values and files
     #[command(visible_alias = "cm")]
     Configmap(configmap::ConfigMap),
@@ -93,9 +105,9 @@ enum Generator {
     #[command(visible_alias = "resourcequota")]
     Quota(quota::Quota),
     /// Create a role
-    Role(access::Role),
+    Role(role::Role),
     /// Create a role binding
-    Rolebinding(access::RoleBinding),
+    Rolebinding(binding::RoleBinding),
     /// Create a secret
     #[command(subcommand)]
     Secret(secret::Secret),
@@ -149,13 +161,21 @@ impl Create {
             );
         }
         if let Some(path) = &self.raw {
-            return self.as_it_is(global, path).await;
+            return as_it_is(global, &self.files, Method::POST, path).await;
         }
         let documents = manifest::read(&self.files.filename, self.files.recursive).await;
         if documents.is_empty() {
             return Err(manifest::ManifestError::Empty { verb: "create" }.into());
         }
+        let selector = self.selector.as_deref().map(Labels::parse).transpose()?;
+        let documents = documents.into_iter().filter(|document| match (&selector, document) {
+            (Some(selector), Ok(document)) => selector.matches(&document.labels()),
+            _ => true,
+        });
         let session = Session::open(global).await?;
+        if self.edit {
+            return self.edited(&session, documents).await;
+        }
         let mut teller = self.creating.writing.teller();
         let mut errors = Vec::new();
         for document in documents {
@@ -165,6 +185,40 @@ impl Create {
             }
         }
         finish(errors)
+    }
+
+    /// Has the user edit the objects before they are created.
+    async fn edited(
+        &self,
+        session: &Session,
+        documents: impl Iterator<Item = Result<Document, manifest::ManifestError>>,
+    ) -> anyhow::Result<()> {
+        let mut new = Vec::new();
+        for document in documents {
+            let mut document = document?;
+            let resource = kind_of(session, &mut document).await?;
+            new.push(Named {
+                resource,
+                namespace: document.text("/metadata/namespace").to_owned(),
+                name: document.text("/metadata/name").to_owned(),
+                document: Some(document),
+                object: None,
+            });
+        }
+        let Creating {
+            validate,
+            save_config,
+            writing,
+        } = &self.creating;
+        edit::before_creating(
+            session,
+            new,
+            *save_config,
+            *validate,
+            self.windows_line_endings,
+            writing,
+        )
+        .await
     }
 
     async fn one(&self, session: &Session, teller: &mut Teller<'_>, mut document: Document) -> anyhow::Result<()> {
@@ -182,19 +236,23 @@ impl Create {
         let object = created.map_err(|failure| failure.when("creating", &document.place()))?;
         Ok(teller.tell(&resource, &object, "created")?)
     }
+}
 
-    async fn as_it_is(&self, global: &Global, path: &str) -> anyhow::Result<()> {
-        let [file] = self.files.filename.as_slice() else {
-            bail!("--raw can only use a single local file or stdin");
-        };
-        let text = match file.as_str() {
-            "-" => std::io::read_to_string(std::io::stdin())?,
-            file => fs::read_to_string(file).with_context(|| file.to_owned())?,
-        };
-        let body: Value = manifest::yaml::one(&text).map_err(|problem| anyhow::anyhow!("{file}: {problem}"))?;
-        let session = Session::open(global).await?;
-        let answer: Result<Value, Failure> = session.send(Method::POST, path, "application/json", &body).await;
-        anstream::println!("{}", answer?);
-        Ok(())
-    }
+/// Sends the one file to a path as it is.
+///
+/// # Errors
+/// When it can't be read, and those of asking.
+pub async fn as_it_is(global: &Global, files: &Files, method: Method, path: &str) -> anyhow::Result<()> {
+    let [file] = files.filename.as_slice() else {
+        bail!("--raw can only use a single local file or stdin");
+    };
+    let text = match file.as_str() {
+        "-" => std::io::read_to_string(std::io::stdin())?,
+        file => fs::read_to_string(file).with_context(|| file.to_owned())?,
+    };
+    let body: Value = manifest::yaml::one(&text).map_err(|problem| anyhow::anyhow!("{file}: {problem}"))?;
+    let session = Session::open(global).await?;
+    let answer = session.send(method, path, "application/json", &body).await?;
+    anstream::println!("{answer}");
+    Ok(())
 }

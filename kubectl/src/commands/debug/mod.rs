@@ -7,11 +7,13 @@
 //! ```
 //! What the containers and pods look like is decided in `shape`, by the profile.
 
+mod custom;
 mod shape;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
@@ -22,6 +24,7 @@ use serde_json::{Value, json};
 use crate::cli::Global;
 use crate::client::Session;
 use crate::commands::following::Followed;
+use crate::commands::objects::Files;
 use crate::commands::pod;
 use crate::commands::streams::Streams;
 use crate::failure::Failure;
@@ -65,6 +68,12 @@ pub struct Debug {
     /// What the debug container may do.
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
+    /// A file with a part of a container's specification, as YAML or JSON, that goes over what the profile says.
+    #[arg(long, value_name = "FILE")]
+    custom: Option<PathBuf>,
+    /// A file that names the pod or the node.
+    #[arg(short, long = "filename", value_name = "FILE")]
+    filename: Vec<String>,
     /// Make a copy of the pod with this name.
     #[arg(long, value_name = "NAME")]
     copy_to: Option<String>,
@@ -90,9 +99,24 @@ pub struct Debug {
 impl Debug {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         self.check()?;
-        let word = self.word.as_deref().unwrap_or_default();
-        let session = Session::open(global).await?;
-        let (resource, object) = pod::named(&session, word).await?;
+        if self.profile == Profile::Legacy {
+            writeln!(
+                anstream::stderr(),
+                "--profile=legacy is deprecated and will be removed in the future. It is recommended to explicitly specify a \
+                 profile, for example \"--profile=general\".",
+            )?;
+        }
+        let mut session = Session::open(global).await?;
+        let (resource, object) = match &self.word {
+            Some(word) => pod::named(&session, word).await?,
+            None => {
+                let files = Files {
+                    filename: self.filename.clone(),
+                    recursive: false,
+                };
+                pod::in_files(&mut session, &files).await?
+            }
+        };
         let (pod, container) = match (resource.kind.as_str(), &self.copy_to) {
             ("Pod", None) => self.beside(&session, &object).await?,
             ("Pod", Some(name)) => self.in_copy(&session, &object, name).await?,
@@ -106,9 +130,10 @@ impl Debug {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        let Some(word) = &self.word else {
-            bail!("NAME is required for debug");
-        };
+        if self.word.is_none() && self.filename.is_empty() {
+            bail!("NAME or filename is required for debug");
+        }
+        let word = self.word.as_deref().unwrap_or_default();
         let is_node = ["node/", "nodes/", "no/"].iter().any(|start| word.starts_with(start));
         if self.image.is_none() && (self.copy_to.is_none() || is_node) {
             bail!("you must specify --image when not using --copy-to.");
@@ -144,6 +169,7 @@ impl Debug {
             stdin: self.stdin,
             tty: self.tty,
             profile: self.profile,
+            custom: self.custom.as_deref().map(custom::read).transpose()?,
         })
     }
 
@@ -163,7 +189,7 @@ impl Debug {
 
     async fn beside(&self, session: &Session, pod: &Value) -> anyhow::Result<(Value, String)> {
         let name = self.name_for(pod)?;
-        let mut container = shape::container(&self.wish(&name)?);
+        let mut container = shape::container(&self.wish(&name)?)?;
         if let Some(target) = &self.target {
             self.say(&format!(
                 "Targeting container {target:?}. If you don't see processes from this container it may be because the \
@@ -226,7 +252,7 @@ impl Debug {
     async fn on_node(&self, session: &Session, node: &str) -> anyhow::Result<(Value, String)> {
         let name = format!("node-debugger-{node}-{}", suffix());
         let container = self.container.clone().unwrap_or_else(|| "debugger".to_owned());
-        let made = shape::on_node(&name, node, &self.wish(&container)?);
+        let made = shape::on_node(&name, node, &self.wish(&container)?)?;
         let pods = session.called("pods").await?.remove(0);
         let collection = pods.collection(Some(&session.namespace));
         let created = session
@@ -260,7 +286,7 @@ impl Debug {
 
     fn say(&self, text: &str) -> anyhow::Result<()> {
         if !self.quiet {
-            writeln!(anstream::stderr(), "{text}")?;
+            writeln!(anstream::stdout(), "{text}")?;
         }
         Ok(())
     }

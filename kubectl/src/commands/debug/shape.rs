@@ -4,15 +4,16 @@ use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
+use super::custom;
 use crate::commands::changing::{containers, fits};
 
 /// What a debug container may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
-    /// What kubectl did before there were profiles.
+    /// What kubectl did before there were profiles; still the default.
+    #[default]
     Legacy,
     /// What is good for most: it may trace processes.
-    #[default]
     General,
     /// What the baseline pod security standard allows.
     Baseline,
@@ -77,11 +78,19 @@ pub struct Wish {
     pub tty: bool,
     /// What it may do.
     pub profile: Profile,
+    /// What goes over that.
+    pub custom: Option<Value>,
 }
 
 /// The debug container.
-#[must_use]
-pub fn container(wish: &Wish) -> Value {
+///
+/// # Errors
+/// When what the user adds to it can't be merged.
+pub fn container(wish: &Wish) -> anyhow::Result<Value> {
+    custom::over(bare_container(wish), wish.custom.as_ref())
+}
+
+fn bare_container(wish: &Wish) -> Value {
     let mut container = json!({"name": wish.name, "terminationMessagePolicy": "File"});
     apply_wish(&mut container, wish);
     if let Some(context) = security_context(wish.profile) {
@@ -131,9 +140,11 @@ fn security_context(profile: Profile) -> Option<Value> {
 }
 
 /// A pod on a node, which has the node's files below `/host`.
-#[must_use]
-pub fn on_node(name: &str, node: &str, wish: &Wish) -> Value {
-    let mut container = container(wish);
+///
+/// # Errors
+/// As [`container`].
+pub fn on_node(name: &str, node: &str, wish: &Wish) -> anyhow::Result<Value> {
+    let mut container = bare_container(wish);
     let sees_node = !matches!(wish.profile, Profile::Baseline | Profile::Restricted);
     if wish.profile == Profile::General {
         // With the node in view there is nothing that tracing would add.
@@ -146,21 +157,20 @@ pub fn on_node(name: &str, node: &str, wish: &Wish) -> Value {
         "tolerations": [{"operator": "Exists"}],
     });
     if sees_node {
-        for field in ["hostNetwork", "hostPID"] {
+        for field in ["hostNetwork", "hostPID", "hostIPC"] {
             spec[field] = json!(true);
         }
         if wish.profile != Profile::Netadmin {
-            spec["hostIPC"] = json!(true);
             spec["volumes"] = json!([{"name": "host-root", "hostPath": {"path": "/"}}]);
             container["volumeMounts"] = json!([{"name": "host-root", "mountPath": "/host"}]);
         }
     }
-    spec["containers"] = json!([container]);
-    json!({
+    spec["containers"] = json!([custom::over(container, wish.custom.as_ref())?]);
+    Ok(json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "kubectl-debug"}},
         "spec": spec,
-    })
+    }))
 }
 
 /// A copy of a pod under another name, without what would make a controller or a service take it for its own.
@@ -232,8 +242,11 @@ pub fn put_container(pod: &mut Value, wish: &Wish) -> anyhow::Result<()> {
         .iter_mut()
         .find(|container| container["name"] == wish.name.as_str())
     {
-        Some(present) => apply_wish(present, wish),
-        None if wish.image.is_some() => list.push(container(wish)),
+        Some(present) => {
+            apply_wish(present, wish);
+            *present = custom::over(present.take(), wish.custom.as_ref())?;
+        }
+        None if wish.image.is_some() => list.push(container(wish)?),
         None => bail!(
             "container {:?} not found: name one that is there, or an --image",
             wish.name
@@ -260,6 +273,7 @@ mod tests {
 
     #[test]
     fn profiles_decide_what_it_may_do() {
+        let container = |wish: &Wish| container(wish).expect("made");
         let made = container(&wish(Profile::General));
         assert_eq!(
             made,
@@ -279,6 +293,7 @@ mod tests {
 
     #[test]
     fn a_node_is_seen_from_a_pod_on_it() {
+        let on_node = |name: &str, node: &str, wish: &Wish| on_node(name, node, wish).expect("made");
         let made = on_node("p", "n", &wish(Profile::General));
         let spec = &made["spec"];
         assert_eq!(

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::{Get, terminal_columns};
-use crate::client::{AS_TABLE, Session};
+use crate::client::Session;
 use crate::commands::objects::items;
 use crate::commands::target::Target;
 use crate::failure::Failure;
@@ -17,7 +17,8 @@ impl Get {
     /// Shows what is there, then each change until the user has enough.
     pub(super) async fn follow(&self, session: &Session, target: &Target) -> anyhow::Result<()> {
         let as_table = matches!(self.output, None | Some(Output::Wide));
-        let accept = if as_table { AS_TABLE } else { "application/json" };
+        let accept = if as_table { self.accept() } else { "application/json" };
+        let seen = |answer: Value| if as_table { self.table(answer) } else { answer };
         let mut selectors = self.selectors();
         match target.names.as_slice() {
             [] => {}
@@ -28,6 +29,7 @@ impl Get {
         let list = session
             .get_as(&format!("{collection}{}", selectors.query(&[])), accept)
             .await?;
+        let list = seen(list);
         let mut version = list["metadata"]["resourceVersion"]
             .as_str()
             .unwrap_or_default()
@@ -36,7 +38,12 @@ impl Get {
             get: self,
             layout: self.layout(target, false),
             columns: Vec::new(),
-            widths: Vec::new(),
+            // Room for the longest word, whichever comes first.
+            widths: self
+                .output_watch_events
+                .then_some("MODIFIED".len())
+                .into_iter()
+                .collect(),
         };
         if !self.watch_only {
             if let [name] = target.names.as_slice()
@@ -51,18 +58,21 @@ impl Get {
             let query = selectors.query(&[("watch", "true"), ("resourceVersion", &version)]);
             let mut events = Box::pin(session.follow(&format!("{collection}{query}"), accept).await?);
             while let Some(event) = events.next().await {
-                let event = event?;
-                let object = &event["object"];
+                let mut event = event?;
                 if event["type"] == "ERROR" {
-                    let status = serde_json::from_value(object.clone()).unwrap_or_default();
+                    let status = serde_json::from_value(event["object"].take()).unwrap_or_default();
                     return Err(Failure::Api(Box::new(status)).into());
                 }
+                let object = &seen(event["object"].take());
                 if let Some(newer) = version_of(object) {
                     version = newer;
                 }
                 if event["type"] != "BOOKMARK" {
                     screen.show(object, target, event["type"].as_str().unwrap_or_default())?;
                 }
+            }
+            if session.has_timeout() {
+                return Ok(());
             }
         }
     }

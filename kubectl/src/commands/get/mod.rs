@@ -6,7 +6,8 @@ mod sort;
 use std::io::{self, IsTerminal as _, Write};
 
 use clap::Args;
-use serde_json::Value;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use crate::cli::Global;
 use crate::client::{AS_TABLE, Session};
@@ -14,6 +15,7 @@ use crate::commands::objects::{finish, items, place};
 use crate::commands::target::{self, Selectors, Target, query};
 use crate::failure::Failure;
 use crate::manifest;
+use crate::print::age;
 use crate::print::output::{self, Output};
 use crate::print::table::{Grid, Layout};
 use sort::Sorting;
@@ -85,6 +87,9 @@ pub struct Get {
     /// Say nothing about objects that are not there.
     #[arg(long)]
     ignore_not_found: bool,
+    /// Whether the server says what the columns are; without it there are the name and the age.
+    #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, hide_possible_values = true)]
+    server_print: bool,
     /// How many objects to ask for at once.
     #[arg(long, default_value_t = 500, value_name = "NUMBER")]
     chunk_size: u32,
@@ -167,9 +172,11 @@ impl Get {
         let (mut errors, mut shown) = (Vec::new(), 0);
         let several = targets.iter().any(|target| target.resource != targets[0].resource);
         for target in targets {
-            let (tables, failures) = self.ask(session, target, AS_TABLE).await;
+            let (tables, failures) = self.ask(session, target, self.accept()).await;
             errors.extend(failures);
-            let Some(mut table) = one_table(tables) else { continue };
+            let Some(mut table) = one_table(tables.into_iter().map(|table| self.table(table)).collect()) else {
+                continue;
+            };
             if let (Some(sorting), Some(rows)) = (&self.sort_by, table["rows"].as_array_mut()) {
                 sorting.sort(rows, |row| &row["object"])?;
             }
@@ -253,30 +260,30 @@ impl Get {
         }
         if target.names.is_empty() {
             let collection = target.resource.collection(self.namespace(session));
-            let limit = self.chunk_size.to_string();
-            let mut next = String::new();
-            loop {
-                let mut page = if self.chunk_size == 0 {
-                    vec![]
-                } else {
-                    vec![("limit", limit.as_str())]
-                };
-                page.extend(self.whole_rows());
-                if !next.is_empty() {
-                    page.push(("continue", &next));
-                }
-                let path = format!("{collection}{}", self.selectors().query(&page));
-                let Some(answer) = take(session.get_as(&path, accept).await) else {
-                    break;
-                };
-                next = answer["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
-                answers.push(answer);
-                if next.is_empty() {
-                    break;
-                }
-            }
+            let (selectors, rows) = (self.selectors(), self.whole_rows());
+            let (pages, ended) = target::pages(session, &collection, &selectors, self.chunk_size, accept, &rows).await;
+            take(ended.map(|()| Value::Null));
+            answers.extend(pages);
         }
         (answers, errors)
+    }
+
+    /// In which form tables are asked for.
+    fn accept(&self) -> &'static str {
+        if self.server_print {
+            AS_TABLE
+        } else {
+            "application/json"
+        }
+    }
+
+    /// The server's table, or ours of what it sent instead.
+    fn table(&self, answer: Value) -> Value {
+        if self.server_print {
+            answer
+        } else {
+            plain_table(&answer, Timestamp::now())
+        }
     }
 
     /// Sorting rows by what is in their objects needs the objects, which the server leaves out otherwise.
@@ -325,10 +332,48 @@ fn one_table(tables: Vec<Value>) -> Option<Value> {
     Some(first)
 }
 
+/// A table of names and ages, of an object or a list. Pure.
+fn plain_table(answer: &Value, now: Timestamp) -> Value {
+    let one = std::slice::from_ref(answer);
+    let objects = answer["items"].as_array().map_or(one, Vec::as_slice);
+    let rows: Vec<Value> = objects
+        .iter()
+        .map(|object| {
+            let metadata = &object["metadata"];
+            let created = metadata["creationTimestamp"].as_str();
+            let age = created.map_or("<unknown>".to_owned(), |created| age::since(created, now));
+            json!({"cells": [metadata["name"], age], "object": object})
+        })
+        .collect();
+    json!({
+        "metadata": answer["metadata"],
+        "columnDefinitions": [{"name": "Name", "format": "name"}, {"name": "Age"}],
+        "rows": rows,
+    })
+}
+
 /// The terminal's width, where there is one.
 pub fn terminal_columns() -> Option<usize> {
     if !io::stdout().is_terminal() {
         return None;
     }
     terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_of_our_own_has_names_and_ages() {
+        let now: Timestamp = "2026-01-01T00:01:00Z".parse().expect("a time");
+        let object = json!({"metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:30Z"}});
+        let table = plain_table(
+            &json!({"items": [object, {"metadata": {"name": "b"}}], "metadata": {}}),
+            now,
+        );
+        assert_eq!(table["rows"][0]["cells"], json!(["a", "30s"]));
+        assert_eq!(table["rows"][1]["cells"], json!(["b", "<unknown>"]));
+        assert_eq!(plain_table(&object, now)["rows"][0]["object"], object);
+    }
 }

@@ -11,7 +11,6 @@ use super::progress::{self, Progress};
 use crate::cli::Global;
 use crate::client::Session;
 use crate::commands::duration;
-use crate::commands::following::Followed;
 use crate::commands::objects::{Files, Named, Selection, Wanted, finish};
 
 /// Arguments of `rollout status`.
@@ -83,11 +82,6 @@ impl Status {
 
     /// Follows the object; each step is told once.
     async fn until_done(&self, session: &Session, named: &Named) -> anyhow::Result<()> {
-        let followed = Followed {
-            resource: &named.resource,
-            namespace: &named.namespace,
-            name: &named.name,
-        };
         let mut told = None;
         let decide = |object: Option<&Value>| {
             let Some(object) = object else {
@@ -101,7 +95,7 @@ impl Status {
             told = Some(now);
             Ok(done.then_some(()))
         };
-        followed.until(session, decide).await
+        named.followed().until(session, decide).await
     }
 
     /// Lists leave the kind out.

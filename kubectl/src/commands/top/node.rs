@@ -26,6 +26,9 @@ pub struct TopNode {
     /// The most first: cpu or memory.
     #[arg(long, value_name = "WHAT")]
     sort_by: Option<String>,
+    /// Whether metrics come in protobuf (they always come in JSON).
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    use_protocol_buffers: Option<bool>,
     /// Rows only.
     #[arg(long)]
     no_headers: bool,

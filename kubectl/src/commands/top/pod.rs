@@ -38,6 +38,9 @@ pub struct TopPod {
     /// All of them together below the rest.
     #[arg(long)]
     sum: bool,
+    /// Whether metrics come in protobuf (they always come in JSON).
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    use_protocol_buffers: Option<bool>,
     /// Rows only.
     #[arg(long)]
     no_headers: bool,

@@ -20,7 +20,7 @@ use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
 pub use capabilities::{CAPABILITIES, Capabilities, number as capability_number};
 pub use mounts::{BindPlan, CgroupMount, MountPlan, NewMountPlan};
 pub use process::{ProcessPlan, Rlimit, process};
-pub use rootfs::{Overlay, RootfsPlan};
+pub use rootfs::{Overlay, RootfsPlan, rootfs};
 pub use seccomp::Program;
 
 /// A container's start, decided.
@@ -113,7 +113,6 @@ pub enum PlanError {
 /// The first field that cannot be carried out.
 pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan, PlanError> {
     let linux = spec.linux().as_ref().ok_or(PlanError::Missing("linux"))?;
-    let root = spec.root().as_ref().ok_or(PlanError::Missing("root"))?;
     let config = spec.process().as_ref().ok_or(PlanError::Missing("process"))?;
     let mut namespaces = CloneFlags::CLONE_NEWNS;
     let mut join = Vec::new();
@@ -132,7 +131,7 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
         namespaces,
         join,
         cgroup_namespace,
-        rootfs: rootfs::rootfs(spec, root, bundle)?,
+        rootfs: rootfs::rootfs(spec, bundle)?,
         own_dev: mounts
             .iter()
             .any(|mount| mount.destination() == Path::new("dev") && !mount.is_bind()),

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
-use oci_spec::runtime::{Root, Spec};
+use oci_spec::runtime::Spec;
 
 use super::PlanError;
 use crate::oci::{Rootfs, annotation};
@@ -32,7 +32,12 @@ pub struct Overlay {
     pub options: CString,
 }
 
-pub(super) fn rootfs(spec: &Spec, root: &Root, bundle: &Path) -> Result<RootfsPlan, PlanError> {
+/// Decides how a bundle's root filesystem comes to be.
+///
+/// # Errors
+/// There is none, or the annotation with its layers can't be carried out.
+pub fn rootfs(spec: &Spec, bundle: &Path) -> Result<RootfsPlan, PlanError> {
+    let root = spec.root().as_ref().ok_or(PlanError::Missing("root"))?;
     let layers = spec.annotations().as_ref().and_then(|all| all.get(annotation::ROOTFS));
     let overlay = layers.map(|json| {
         let rootfs: Rootfs = serde_json::from_str(json).map_err(|error| PlanError::Annotation {

@@ -9,7 +9,7 @@ use crate::sys::mounts::attribute;
 
 fn planned(change: impl FnOnce(&mut Value)) -> Result<Plan, PlanError> {
     let mut config = json!({
-        "ociVersion": "1.2.0", "root": {"path": "rootfs"},
+        "ociVersion": "1.0.2", "root": {"path": "rootfs"},
         "process": {"user": {"uid": 0, "gid": 0}, "args": ["sh"], "cwd": "/"},
         "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}]}
     });

@@ -22,7 +22,10 @@ pub(super) const ROLES: &[Role] = &[
             on("create", "authorization.k8s.io", "subjectaccessreviews"),
             EVENTS,
         ],
-        bound_to: &[("ServiceAccount", "certificate-controller")],
+        bound_to: &[
+            ("ServiceAccount", "certificate-controller"),
+            ("User", "system:kube-controller-manager"),
+        ],
         ..PLAIN
     },
     Role {
