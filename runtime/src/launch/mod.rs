@@ -19,6 +19,7 @@ mod child;
 pub mod diagnose;
 mod door;
 pub mod executable;
+pub mod holder;
 pub mod hooks;
 pub mod parent;
 pub mod plan;
@@ -26,6 +27,7 @@ pub mod report;
 pub mod rootfs_file;
 pub mod rootfs_mount;
 mod steps;
+pub mod trial;
 
 pub use parent::{Launch, Manner, Stdio, exec, exec_as, start, start_as};
 pub use plan::{Plan, PlanError, ProcessPlan};

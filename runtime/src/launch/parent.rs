@@ -15,6 +15,7 @@ use super::plan::{Plan, ProcessPlan};
 use super::report::{Failure, InStep};
 use crate::sys::clone::{CloneArgs, Cloned, clone_child};
 use crate::sys::pidfd;
+use crate::user_namespace::UserNamespace;
 
 /// Standard streams of a process without a terminal; a missing one is /dev/null.
 #[derive(Debug, Default)]
@@ -71,6 +72,8 @@ pub struct ExecTarget<'a> {
     pub namespaces: CloneFlags,
     /// The pid namespace to be born in, when it is not the shim's own.
     pub pid_namespace: bool,
+    /// The users of its user namespace, when it is not the shim's own.
+    pub users: Option<&'a UserNamespace>,
 }
 
 /// Starts a container's first process. Returns as soon as it exists.
@@ -100,9 +103,14 @@ pub fn start_as(plan: &Plan, stdio: Stdio, cgroup: &CgroupEntry, manner: &Manner
             join.push((*kind, fd));
         }
     }
+    let users = plan
+        .users
+        .as_ref()
+        .map(|(path, _)| open(path).step("open namespace", path));
     let prepared = Prepared {
         manner,
         join,
+        users: users.transpose()?,
         cgroup_files: &cgroup.files,
         stdio,
         status: theirs.as_fd(),
@@ -146,6 +154,7 @@ pub fn exec_as(
     let prepared = Prepared {
         manner,
         join: Vec::new(),
+        users: None,
         cgroup_files: &cgroup.files,
         stdio,
         status: theirs.as_fd(),
@@ -178,7 +187,7 @@ fn clone_into(
     cloned.step("clone", "")
 }
 
-fn status_socket() -> Result<(OwnedFd, OwnedFd), Failure> {
+pub(super) fn status_socket() -> Result<(OwnedFd, OwnedFd), Failure> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).step("make status socket", "")?;
     nix::fcntl::fcntl(&pair.0, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).step("make status socket", "")?;

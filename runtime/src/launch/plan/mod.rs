@@ -14,17 +14,22 @@ mod syscalls;
 mod tests;
 mod unsupported;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use nix::sched::CloneFlags;
 use oci_spec::runtime::{Hook, Linux, LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
 
 pub use capabilities::{CAPABILITIES, Capabilities, number as capability_number};
-pub use mounts::{BindPlan, CgroupMount, MOUNT_OPTIONS, MountPlan, NewMountPlan};
+pub use mounts::{BindPlan, CgroupMount, LayersPlan, MOUNT_OPTIONS, MountPlan, NewMountPlan};
 pub use process::{ProcessPlan, Rlimit, process};
+pub(crate) use rootfs::overlay;
 pub use rootfs::{Overlay, RootfsPlan, rootfs};
 pub use scheduling::personality;
 pub use seccomp::Filter;
+
+use crate::oci::annotation;
+use crate::user_namespace::{IdRange, UserNamespace};
 
 /// A container's start, decided.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub struct Plan {
     pub namespaces: CloneFlags,
     /// Namespaces to enter, by path.
     pub join: Vec<(CloneFlags, PathBuf)>,
+    /// The user namespace to enter last, with who its users are.
+    pub users: Option<(PathBuf, UserNamespace)>,
     /// Whether a cgroup namespace is wanted.
     pub cgroup_namespace: bool,
     /// The root filesystem.
@@ -53,6 +60,8 @@ pub struct Plan {
     pub hostname: Option<String>,
     /// The same for the NIS domain.
     pub domainname: Option<String>,
+    /// Whether the loopback interface is to be brought up.
+    pub loopback: bool,
     /// Lines for /proc/self/timens_offsets, when a time namespace is wanted.
     pub time_offsets: Option<String>,
     /// Propagation of the mounts, `MS_*`; 0 is the default.
@@ -139,6 +148,9 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
     let mut namespaces = CloneFlags::CLONE_NEWNS;
     let mut join = Vec::new();
     for namespace in linux.namespaces().iter().flatten() {
+        if namespace.typ() == LinuxNamespaceType::User && namespace.path().is_some() {
+            continue;
+        }
         let flag = namespace_flag(namespace.typ())?;
         match namespace.path() {
             Some(path) => join.push((flag, path.clone())),
@@ -152,7 +164,10 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
     let own_time = namespaces.contains(TIME_NAMESPACE);
     namespaces.remove(TIME_NAMESPACE);
     unsupported::refuse(spec, linux)?;
-    let mounts = mounts::mounts(spec.mounts().as_deref().unwrap_or_default(), cgroups)?;
+    let users = users(spec)?;
+    let mapped = users.as_ref().map(|(_, mapped)| mapped);
+    let mounts = spec.mounts().as_deref().unwrap_or_default();
+    let mounts = mounts::mounts(mounts, &sub_paths(spec)?, cgroups, mapped)?;
     // A directory of the host's has its devices: nothing is made there.
     let host_dev = mounts
         .iter()
@@ -160,6 +175,7 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
     let devices = linux.devices().iter().flatten().filter(|_| !host_dev);
     let mut process = process(config, linux.seccomp().as_ref())?;
     process.personality = linux.personality().as_ref().map(scheduling::personality).transpose()?;
+    known_users(&process, mapped)?;
     Ok(Plan {
         namespaces,
         join,
@@ -179,11 +195,13 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
         masked_paths: linux.masked_paths().iter().flatten().map(PathBuf::from).collect(),
         readonly_paths: linux.readonly_paths().iter().flatten().map(PathBuf::from).collect(),
         hostname: spec.hostname().clone().filter(|_| own_uts),
+        loopback: namespaces.contains(CloneFlags::CLONE_NEWNET),
         domainname: spec.domainname().clone().filter(|_| own_uts),
         time_offsets: own_time.then(|| time_offsets(linux)),
         propagation: mounts::rootfs_propagation(linux.rootfs_propagation().as_deref())?,
         hooks: hooks(spec),
         process,
+        users,
     })
 }
 
@@ -213,6 +231,63 @@ fn hooks(spec: &Spec) -> HooksPlan {
             .any(|hooks| hooks.as_ref().is_some_and(|hooks| !hooks.is_empty())),
         create_container: hooks.create_container().clone().unwrap_or_default(),
         start_container: hooks.start_container().clone().unwrap_or_default(),
+    }
+}
+
+/// Parts of sources to mount in their place, by destination.
+fn sub_paths(spec: &Spec) -> Result<HashMap<PathBuf, PathBuf>, PlanError> {
+    let text = spec
+        .annotations()
+        .as_ref()
+        .and_then(|all| all.get(annotation::SUB_PATHS));
+    let parsed = text.map(|text| serde_json::from_str(text)).transpose();
+    let parsed = parsed.map_err(|error| PlanError::Annotation {
+        key: annotation::SUB_PATHS,
+        reason: error.to_string(),
+    })?;
+    Ok(parsed.unwrap_or_default())
+}
+
+/// A user namespace that is there already; its mapping stands beside it.
+pub(crate) fn users(spec: &Spec) -> Result<Option<(PathBuf, UserNamespace)>, PlanError> {
+    let linux = spec.linux().clone().unwrap_or_default();
+    let all = linux.namespaces().iter().flatten();
+    let mut paths = all
+        .filter(|namespace| namespace.typ() == LinuxNamespaceType::User)
+        .filter_map(|namespace| namespace.path().as_ref());
+    let Some(path) = paths.next() else {
+        return Ok(None);
+    };
+    let range = |mappings: &Option<Vec<_>>| IdRange::of_oci(mappings.as_deref().unwrap_or_default());
+    let (Some(uids), Some(gids)) = (range(linux.uid_mappings()), range(linux.gid_mappings())) else {
+        return Err(PlanError::Unsupported {
+            field: "linux.uidMappings",
+            value: format!("{:?}", linux.uid_mappings()),
+            why: "a user namespace to enter has one mapping of users and one of groups, from 0",
+        });
+    };
+    Ok(Some((path.clone(), UserNamespace { uids, gids })))
+}
+
+/// The kernel would say no more than "invalid argument".
+fn known_users(process: &ProcessPlan, users: Option<&UserNamespace>) -> Result<(), PlanError> {
+    let Some(users) = users else {
+        return Ok(());
+    };
+    let uids = [("process.user.uid", process.uid, users.uids)];
+    let gids = std::iter::once(process.gid).chain(process.groups.iter().copied());
+    let gids = gids.map(|gid| ("process.user.gid", gid, users.gids));
+    match uids
+        .into_iter()
+        .chain(gids)
+        .find(|(_, id, range)| range.on_host(*id).is_none())
+    {
+        None => Ok(()),
+        Some((field, id, _)) => Err(PlanError::Unsupported {
+            field,
+            value: id.to_string(),
+            why: "the user namespace has fewer users",
+        }),
     }
 }
 

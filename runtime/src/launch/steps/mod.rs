@@ -11,3 +11,4 @@ pub(super) mod paths;
 pub(super) mod resolve;
 pub(super) mod scheduling;
 pub(super) mod terminal;
+pub(crate) mod users;

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use nix::fcntl::OFlag;
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::sched::{setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::stat::Mode;
 use std::os::fd::AsFd;
@@ -20,7 +20,7 @@ pub(crate) fn furnish(plan: &Plan) -> Result<(), Failure> {
     if let Some(name) = &plan.domainname {
         std::fs::write("/proc/sys/kernel/domainname", name).step("set domainname", name)?;
     }
-    if plan.namespaces.contains(CloneFlags::CLONE_NEWNET) {
+    if plan.loopback {
         // The kernel makes it and leaves it down.
         let family = AddressFamily::Inet;
         let socket = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).step("bring up", "lo")?;

@@ -12,7 +12,7 @@ use oci_spec::runtime::Spec;
 use super::flags::{Flag, Given, switch, value};
 use super::launching::{Answers, follow};
 use super::record::{Place, Record, process as process_of, read_spec};
-use super::{CommandError, Context, Outcome, Verb, delete, foreground, preserve, process, sealed, start};
+use super::{CommandError, Context, Outcome, Verb, delete, foreground, preserve, process, sealed, start, users};
 use crate::cgroup::{self, CgroupPath, Driver};
 use crate::launch::hooks;
 use crate::launch::parent::CgroupEntry;
@@ -153,11 +153,14 @@ impl<'a> Making<'a> {
 
     fn try_to_make(&mut self, waits: bool) -> Result<(Launch, Option<OwnedFd>), CommandError> {
         let entry = self.enter_cgroup()?;
+        // Held until the container is in it, which it is when it reports.
+        let held = users::prepare(&mut self.spec)?;
         let mounts = match &self.cgroups {
             Some(driver) => process::cgroup_mounts(&self.spec, driver.as_ref(), &self.cgroup),
             None => Vec::new(),
         };
-        let plan = launch::plan::plan(&self.spec, &self.bundle, &mounts)?;
+        let mut plan = launch::plan::plan(&self.spec, &self.bundle, &mounts)?;
+        held.iter().for_each(|held| held.furnish(&mut plan, &self.spec));
         self.place.keep_spec(&self.text)?;
         let mut record = self.record(&plan.rootfs.target);
         let annotations = self.spec.annotations().clone().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use nix::sched::CloneFlags;
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use oci_spec::runtime::{Process, Spec};
@@ -22,6 +22,7 @@ use crate::launch::plan::{TIME_NAMESPACE, personality};
 use crate::launch::{self, Manner, ProcessPlan};
 use crate::oci::Status;
 use crate::sys::pidfd;
+use crate::user_namespace::{IdRange, UserNamespace};
 
 pub(super) const EXEC: Verb = Verb {
     name: "exec",
@@ -80,10 +81,20 @@ fn exec(context: &Context, given: &Given) -> Outcome {
         return Err(CommandError::Exec(Status::Stopped.word()));
     }
     let (namespaces, pid_namespace) = differing(record.pid).map_err(CommandError::file("read", "namespaces"))?;
+    // An ordinary user's command is allowed nothing before it is root of the container's user namespace; then it goes on as
+    // any root does.
+    let namespaces = if context.lenient_cgroups && namespaces.contains(CloneFlags::CLONE_NEWUSER) {
+        setns(&init, CloneFlags::CLONE_NEWUSER).map_err(CommandError::system("enter the user namespace"))?;
+        namespaces.difference(CloneFlags::CLONE_NEWUSER)
+    } else {
+        namespaces
+    };
+    let users = mapped(&spec).filter(|_| namespaces.contains(CloneFlags::CLONE_NEWUSER));
     let target = ExecTarget {
         init: init.as_fd(),
         namespaces,
         pid_namespace,
+        users: users.as_ref(),
     };
     let entry = entry(cgroups.as_deref(), &record, given.get("cgroup"))?;
     let manner = Manner {
@@ -114,6 +125,14 @@ fn exec(context: &Context, given: &Given) -> Outcome {
             let _ = pidfd::send_signal(launch.cloned.pidfd.as_fd(), Signal::SIGKILL as i32);
         })?;
     front.map_or(Ok(0), |front| front.stay(&launch.cloned, terminal))
+}
+
+/// The container's users, by the mapping in config.json.
+fn mapped(spec: &Spec) -> Option<UserNamespace> {
+    let linux = spec.linux().as_ref()?;
+    let uids = IdRange::of_oci(linux.uid_mappings().as_deref()?)?;
+    let gids = IdRange::of_oci(linux.gid_mappings().as_deref()?)?;
+    Some(UserNamespace { uids, gids })
 }
 
 fn plan(spec: &Spec, process: &Process) -> Result<ProcessPlan, CommandError> {

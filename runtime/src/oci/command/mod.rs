@@ -32,6 +32,7 @@ mod spec;
 mod start;
 mod update;
 mod usage;
+mod users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
