@@ -6,16 +6,20 @@ set -euo pipefail
 # program:package
 needed=(
   busybox:busybox-static          # the root filesystem of most test images
+  containerd:containerd           # another container runtime
+  crun:crun                       # another OCI runtime
   docker-registry:docker-registry # the real registry, on loopback
   kubectl:kubernetes-client       # the real kubectl, where none is here
   ip:iproute2                     # network namespaces and a look from outside
   mmdebstrap:mmdebstrap           # the demo's stand-ins for nginx and python
   node:nodejs                     # the JavaScript client of the common scenario
   npm:npm                         # installs it
+  podman:podman                   # a container tool above our OCI runtime
   python3:python3                 # drives kubectl through it, and the Python client
   pip3:python3-pip                # installs that one
   modprobe:kmod                   # which kernel modules the machine with another kernel loads
   qemu-system-x86_64:qemu-system-x86 # that machine
+  runc:runc                       # the first OCI runtime
   skopeo:skopeo                   # pushes images into the registry
 )
 
@@ -27,6 +31,8 @@ done
 if command -v busybox >/dev/null && ldd "$(command -v busybox)" >/dev/null 2>&1; then
   missing+=(busybox-static)
 fi
+# containerd's network comes from plugins, which aren't in the path.
+[ -x /usr/lib/cni/ptp ] || [ -x /opt/cni/bin/ptp ] || missing+=(containernetworking-plugins)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if [ "$(id -u)" -ne 0 ]; then

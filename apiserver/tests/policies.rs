@@ -109,3 +109,33 @@ async fn policies_warn_and_what_is_broken_is_ignored_if_they_say_so() {
         "{message}"
     );
 }
+
+#[tokio::test]
+async fn policies_ask_the_authorizer_and_annotations_for_the_audit_log_are_checked() {
+    let server = Server::start().await;
+    let mut admin = server.admin().await;
+    let may = "authorizer.group('').resource('secrets').namespace(request.namespace).check('get').allowed()";
+    let own = "authorizer.requestResource.check('create').allowed()";
+    let account = "!authorizer.serviceAccount('default', 'a').path('/version').check('post').allowed()";
+    let spec = json!({"validations": [
+        {"expression": format!("object.metadata.name != 'secret' || {may}"), "message": "may not read secrets"},
+        {"expression": own}, {"expression": account}]});
+    policy(&mut admin, "p", &spec, &json!({})).await;
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    let role = json!({"metadata": {"name": "maps"}, "rules": [{"verbs": ["create"], "apiGroups": [""], "resources": ["configmaps"]}]});
+    admin.create(&format!("{rbac}/roles"), &role).await;
+    let binding = json!({"metadata": {"name": "maps"}, "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "eve"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "maps"}});
+    admin.create(&format!("{rbac}/rolebindings"), &binding).await;
+    let mut eve = server.client(Some("eve")).await;
+    eve.create(MAPS, &map("other", &json!({}))).await;
+    refused(&mut eve, &map("secret", &json!({})), 422, "may not read secrets").await;
+    admin.create(MAPS, &map("secret", &json!({}))).await;
+
+    let spec =
+        json!({"auditAnnotations": [{"key": "k", "valueExpression": "object.metadata.name == 'number' ? 1 : 'x'"}]});
+    policy(&mut admin, "audit", &spec, &json!({})).await;
+    admin.create(MAPS, &map("text", &json!({}))).await;
+    let words = "resulted in unsupported return type: int. Return type must be either string or null.";
+    refused(&mut admin, &map("number", &json!({})), 422, words).await;
+}

@@ -187,3 +187,57 @@ async fn who_cannot_be_asked_decides_by_policy() {
     );
     client.create(MAPS, &map("b", &json!({}))).await;
 }
+
+#[tokio::test]
+async fn services_are_webhooks_and_connections_are_admitted() {
+    let server = Server::start().await;
+    let mut client = server.admin().await;
+    let port = serve(server.directory.path()).await;
+    let service = json!({"metadata": {"name": "hooks"}, "spec": {"type": "ExternalName", "externalName": "127.0.0.1"}});
+    client.create("/api/v1/namespaces/default/services", &service).await;
+    let hook = |path: &str, service: &str, operation: &str, resource: &str| {
+        let mut hook = hook(&server, "s", port, path, &json!({}));
+        hook["clientConfig"].as_object_mut().unwrap().remove("url");
+        hook["clientConfig"]["service"] = json!({"namespace": "default", "name": service, "port": port, "path": path});
+        hook["rules"][0]["operations"] = json!([operation]);
+        hook["rules"][0]["resources"] = json!([resource]);
+        hook
+    };
+    configure(
+        &mut client,
+        VALIDATING,
+        &[hook("/judge", "hooks", "CREATE", "configmaps")],
+    )
+    .await;
+    client.create(MAPS, &map("a", &json!({}))).await;
+    let (code, message) = client.post(MAPS, &map("b", &json!({"bad": "x"}))).await.failure();
+    assert_eq!((code, message.ends_with("b is bad")), (403, true), "{message}");
+    client.delete(&format!("{VALIDATING}/c")).await;
+
+    configure(
+        &mut client,
+        VALIDATING,
+        &[hook("/judge", "nowhere", "CONNECT", "pods/exec")],
+    )
+    .await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "x"}]}});
+    client.create(pods, &pod).await;
+    let exec = format!("{pods}/p/exec?command=sh&stdin=true");
+    let (code, message) = client.post(&exec, &json!({})).await.failure();
+    let words = "failed calling webhook \"s.example.com\": failed to call webhook: service \"nowhere\" not found";
+    assert_eq!((code, message.ends_with(words)), (500, true), "{message}");
+    client.delete(&format!("{VALIDATING}/c")).await;
+    let (code, message) = client.post(&exec, &json!({})).await.failure();
+    assert_eq!((code, message.as_str()), (400, "Upgrade request required"));
+
+    // Nobody is asked about what isn't there.
+    configure(
+        &mut client,
+        VALIDATING,
+        &[hook("/judge", "nowhere", "DELETE", "configmaps")],
+    )
+    .await;
+    assert_eq!(client.delete(&format!("{MAPS}/none")).await.code, 404);
+    assert_eq!(client.delete(&format!("{MAPS}/a")).await.code, 500);
+}

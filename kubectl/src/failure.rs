@@ -49,6 +49,12 @@ pub enum Failure {
         /// What is wrong with it.
         problem: String,
     },
+    /// The server is another one than the user insists on.
+    #[error("error: {problem}")]
+    Version {
+        /// Which one it is.
+        problem: String,
+    },
     /// The answer is not what the protocol says.
     #[error("error: the server answered {what} with something unreadable: {problem}")]
     Answer {

@@ -59,7 +59,7 @@ pub(crate) trait Runtime: Send + Sync + 'static {
     /// Whether runtime and network are ready.
     fn status(&self) -> Call<'_, cri::RuntimeStatus>;
     /// Creates and starts a sandbox; gives its id.
-    fn run_pod_sandbox(&self, config: cri::PodSandboxConfig) -> Call<'_, String>;
+    fn run_pod_sandbox(&self, config: cri::PodSandboxConfig, handler: String) -> Call<'_, String>;
     /// Stops a sandbox and takes its network away; whatever still runs in it is killed.
     fn stop_pod_sandbox(&self, id: &str) -> Call<'_, ()>;
     /// Removes a sandbox and its containers.

@@ -1,9 +1,10 @@
-//! Config maps, secrets, image pull secrets and tokens: asked for at the API server when a container or volume needs them.
+//! Config maps, secrets, image pull secrets, runtime classes and tokens: asked for at the API server when a container or volume needs them.
 
 use futures::future::{BoxFuture, try_join_all, try_join3};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authentication::v1 as authentication;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
+use k8s_openapi::api::node::v1::RuntimeClass;
 use kube::Api;
 use kube::api::PostParams;
 
@@ -29,6 +30,8 @@ pub(crate) trait Lookup: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Option<ConfigMap>, LookupError>>;
     /// None if there is no such secret.
     fn secret<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<Secret>, LookupError>>;
+    /// The handler of a runtime class; none if there is no such class.
+    fn runtime_handler<'a>(&'a self, class: &'a str) -> BoxFuture<'a, Result<Option<String>, LookupError>>;
     /// A token that is fresh.
     fn token<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<String, LookupError>>;
 }
@@ -93,6 +96,15 @@ impl Lookup for Server {
     fn secret<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<Secret>, LookupError>> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         Box::pin(async move { api.get_opt(name).await.map_err(|error| failed("secret", name, &error)) })
+    }
+
+    fn runtime_handler<'a>(&'a self, class: &'a str) -> BoxFuture<'a, Result<Option<String>, LookupError>> {
+        let api: Api<RuntimeClass> = Api::all(self.client.clone());
+        Box::pin(async move {
+            let found = api.get_opt(class).await;
+            let found = found.map_err(|error| failed("runtimeclass.node.k8s.io", class, &error))?;
+            Ok(found.map(|class| class.handler))
+        })
     }
 
     fn token<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<String, LookupError>> {

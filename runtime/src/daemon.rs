@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Config;
 use crate::cgroup::Driver;
 use crate::cri::events::Events;
+use crate::ctr::Ctr;
 use crate::handlers::Handlers;
 use crate::images::Images;
 use crate::network::Network;
@@ -29,6 +30,8 @@ pub(crate) struct Daemon {
     pub(crate) sandboxes: Store<SandboxRecord>,
     pub(crate) containers: Store<ContainerRecord>,
     pub(crate) events: Events,
+    /// Containers without a pod.
+    pub(crate) ctr: Ctr,
     shims: Mutex<HashMap<String, Arc<Shim>>>,
 }
 
@@ -37,14 +40,14 @@ impl Daemon {
         config: Config,
         images: Images,
         network: Network,
-        cgroups: Box<dyn Driver>,
+        (cgroups, host): (Box<dyn Driver>, HostCapabilities),
         sandboxes: Store<SandboxRecord>,
         containers: Store<ContainerRecord>,
+        ctr: Ctr,
     ) -> Daemon {
         let (events, shims) = (Events::new(), Mutex::default());
         let (default, state) = (config.oci_runtime.as_ref(), config.state.join("oci"));
         let handlers = Handlers::new(default, &config.runtime_handlers, state);
-        let host = crate::host::capabilities(cgroups.as_ref());
         Daemon {
             config,
             images,
@@ -55,6 +58,7 @@ impl Daemon {
             sandboxes,
             containers,
             events,
+            ctr,
             shims,
         }
     }

@@ -4,6 +4,7 @@
 //!   kubelet ── CRI gRPC ──> cri/ ──> sandbox/ ──> network/                 veth pair, routes, masquerade
 //!                            │          └── shim/ (a process a pod) ──> launch/ ──> execve, or runc, crun … by handlers
 //!                            ├──> images/ ──> snapshots/                   pull, unpack, writable layers
+//!   ctr ────── gRPC ──────> ctr/ ──> shim/                                  containers without a pod
 //!                            ├──> oci/                                     config.json
 //!                            └──> streaming/                               exec, attach, port-forward
 //!   state/ keeps a record of each sandbox and container; cgroup/ is limits and figures; sys/ is the kernel
@@ -14,6 +15,7 @@
 pub mod cgroup;
 mod config;
 mod cri;
+mod ctr;
 mod daemon;
 pub mod handlers;
 mod host;
@@ -28,6 +30,7 @@ pub mod snapshots;
 mod state;
 pub mod streaming;
 pub mod sys;
+pub mod user_namespace;
 
 pub use config::Config;
 pub use run::{Error, run, undo};

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use minik_api::containers::containers_server::ContainersServer;
 use minik_api::cri::image_service_server::ImageServiceServer;
 use minik_api::cri::runtime_service_server::RuntimeServiceServer;
 use minik_api::images::images_server::ImagesServer;
@@ -20,7 +21,9 @@ use tonic::transport::Server;
 use crate::Config;
 use crate::cgroup::{self, CgroupError, CgroupPath};
 use crate::cri::{ContainerStreams, ImageServer, RuntimeServer, TraceLayer, remove_files};
+use crate::ctr::{self, ContainersService, Ctr};
 use crate::daemon::Daemon;
+use crate::host;
 use crate::images::registry::Registries;
 
 use crate::images::{Images, ImagesService, OpenError};
@@ -98,6 +101,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
             streaming,
         )))
         .add_service(ImagesServer::new(ImagesService::new(daemon.images.clone())))
+        .add_service(ContainersServer::new(ContainersService::new(Arc::clone(&daemon))))
         .add_service(ImageServiceServer::new(ImageServer::new(Arc::clone(&daemon))))
         .serve_with_incoming(UnixListenerStream::new(listener));
     minik_api::notify::ready().map_err(Error::Notify)?;
@@ -121,6 +125,7 @@ pub async fn undo(config: Config) -> Result<(), Error> {
     for entry in daemon.sandboxes.all() {
         sandbox::stop(&daemon, &entry).await.map_err(Error::Stop)?;
     }
+    ctr::stop_all(&daemon).await;
     Network::undo(&record)?;
     match CgroupPath::parse(&daemon.config.cgroup_parent).and_then(|path| daemon.cgroups.remove(&path)) {
         Ok(()) => {}
@@ -139,6 +144,8 @@ async fn open(config: Config) -> Result<(Arc<Daemon>, Flock<File>), Error> {
     }
     let lock = lock(&config.root)?;
     let cgroups = cgroup::detect().map_err(Error::Cgroups)?;
+    // While this process has one thread, which the trial wants.
+    let host = host::capabilities(cgroups.as_ref(), &config.root);
     let registries = Registries {
         mirrors: config.registry_mirrors.clone(),
         docker_config: config.docker_config.clone(),
@@ -151,9 +158,23 @@ async fn open(config: Config) -> Result<(Arc<Daemon>, Flock<File>), Error> {
     }
     let (sandboxes, unreadable_sandboxes) = Store::open(&config.root.join("sandboxes"))?;
     let (containers, unreadable_containers) = Store::open(&config.root.join("containers"))?;
-    let daemon = Arc::new(Daemon::new(config, images, network, cgroups, sandboxes, containers));
+    let (ctr, unreadable_ctr) = Ctr::open(&config.root)?;
+    let daemon = Arc::new(Daemon::new(
+        config,
+        images,
+        network,
+        (cgroups, host),
+        sandboxes,
+        containers,
+        ctr,
+    ));
     remove_unreadable(&daemon, &unreadable_sandboxes, &unreadable_containers)?;
+    for id in unreadable_ctr {
+        tracing::warn!(container = %id, "remove a container whose record can't be read");
+        remove_directory(&daemon.ctr.records.directory_of(&id))?;
+    }
     sandbox::recover::recover(&daemon).await.map_err(Error::Recover)?;
+    ctr::recover(&daemon).await;
     Ok((daemon, lock))
 }
 

@@ -2,17 +2,21 @@
 
 use serde_json::Value;
 
-use crate::cel::{self, Declaration, Kind, Program};
+use super::expressions::Expressions;
+use crate::cel::{self, Kind};
 use crate::kinds::read;
+
+/// Values by their names.
+pub(super) type Given<'a> = Vec<(&'a str, cel::Value<'a>)>;
 
 /// Whether all hold. One that is false decides, whatever becomes of the others.
 ///
 /// # Errors
 /// A sentence about those that came to nothing.
-pub(super) fn hold(conditions: &[Value], variables: &[(&str, &Value)]) -> Result<bool, String> {
+pub(super) fn hold(expressions: &Expressions, conditions: &[Value], given: &Given<'_>) -> Result<bool, String> {
     let mut errors = Vec::new();
     for condition in conditions {
-        match truth(read::text(condition.get("expression")), variables) {
+        match truth(expressions, read::text(condition.get("expression")), given) {
             Ok(true) => {}
             Ok(false) => return Ok(false),
             Err(why) => errors.push(format!("match condition {}: {why}", condition["name"])),
@@ -25,16 +29,10 @@ pub(super) fn hold(conditions: &[Value], variables: &[(&str, &Value)]) -> Result
     }
 }
 
-fn truth(source: &str, variables: &[(&str, &Value)]) -> Result<bool, String> {
-    let declared: Vec<Declaration<'_>> = variables
-        .iter()
-        .map(|(name, _)| Declaration { name, of: None })
-        .collect();
-    let program = Program::compile(source, &declared, Kind::Bool)?;
-    let values = variables
-        .iter()
-        .map(|(name, value)| (*name, cel::Value::of(value, None)));
-    match program.evaluate(values.collect(), cel::CALL_LIMIT).outcome {
+fn truth(expressions: &Expressions, source: &str, given: &Given<'_>) -> Result<bool, String> {
+    let program = expressions.program(source, Kind::Bool);
+    let program = program.as_ref().as_ref().map_err(Clone::clone)?;
+    match program.evaluate(given.clone(), cel::CALL_LIMIT).outcome {
         Ok(cel::Value::Bool(truth)) => Ok(truth),
         Ok(_) => Err("must evaluate to bool".to_owned()),
         Err(failure) => Err(failure.to_string()),
@@ -57,14 +55,16 @@ mod tests {
         };
         let good = "object.metadata.name == 'a' && oldObject == null && request.operation == 'CREATE'";
         let (bad, broken) = ("object.metadata.name == 'b'", "object.spec.x == 1");
-        let variables = [
-            ("object", &request["object"]),
-            ("oldObject", &request["oldObject"]),
-            ("request", &request),
+        let given: Given<'_> = vec![
+            ("object", cel::Value::of(&request["object"], None)),
+            ("oldObject", cel::Value::of(&request["oldObject"], None)),
+            ("request", cel::Value::of(&request, None)),
         ];
-        assert_eq!(hold(&list(&[good]), &variables), Ok(true));
-        assert_eq!(hold(&list(&[broken, bad]), &variables), Ok(false));
-        assert!(hold(&list(&[good, broken]), &variables).is_err());
-        assert!(hold(&list(&["request.operation"]), &variables).is_err());
+        let expressions = Expressions::default();
+        let hold = |sources: &[&str]| hold(&expressions, &list(sources), &given);
+        assert_eq!(hold(&[good]), Ok(true));
+        assert_eq!(hold(&[broken, bad]), Ok(false));
+        assert!(hold(&[good, broken]).is_err());
+        assert!(hold(&["request.operation"]).is_err());
     }
 }

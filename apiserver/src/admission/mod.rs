@@ -5,12 +5,14 @@
 //!         -> plugins validate -> policies -> webhooks validate -> quotas (registry/charge.rs) -> store
 //! ```
 //! Who mutates can't refuse for another's sake and who validates can't change anything. One file per plugin. Plugins know only
-//! what is stored; webhooks are waited for, so they are asked while nothing is held but the turn of services.
+//! what is stored; webhooks are waited for, so they are asked while nothing is held.
 
+mod asker;
 mod conditions;
 mod default_class;
 mod default_tolerations;
 mod escalation;
+mod expressions;
 mod limit_ranger;
 mod matching;
 mod namespace_lifecycle;
@@ -36,6 +38,7 @@ use crate::auth::{Authorizer, User};
 use crate::kinds::Rules;
 use crate::storage::{Key, Store};
 
+pub(crate) use expressions::Expressions;
 pub(crate) use warnings::Warnings;
 
 /// What is being done.
@@ -47,6 +50,8 @@ pub(crate) enum Operation {
     Update,
     /// An object is to go.
     Delete,
+    /// Somebody connects to what an object stands for: `exec`, `proxy`.
+    Connect,
 }
 
 /// What a plugin may know of a request besides the object.
@@ -61,6 +66,8 @@ pub(crate) struct Attributes<'a> {
     pub(crate) name: &'a str,
     /// Through which of its subresources; empty: the object itself, or one whose own rules have decided.
     pub(crate) subresource: &'a str,
+    /// What the body is, where it isn't of the kind: `PodExecOptions`.
+    pub(crate) body_kind: Option<&'static str>,
     /// What is stored, when it is changed.
     pub(crate) old: Option<&'a Object>,
     /// By whom.
@@ -69,6 +76,8 @@ pub(crate) struct Attributes<'a> {
     pub(crate) authorizer: &'a Authorizer,
     /// What else is stored.
     pub(crate) store: &'a Store,
+    /// What is kept ready of it.
+    pub(crate) expressions: &'a Expressions,
     /// The request's place in its trace.
     pub(crate) traceparent: Traceparent,
     /// Nothing will be stored.
@@ -153,4 +162,11 @@ pub(crate) async fn validate(attributes: &Attributes<'_>, object: Option<&Object
     }
     policies::validate(attributes, object)?;
     webhooks::validate(attributes, object).await
+}
+
+/// Asks whether somebody may connect to what an object stands for; `options` are what they ask for. Nothing is stored, so only
+/// those are asked who were named for it. What a webhook would change about the options isn't changed.
+pub(crate) async fn connect(attributes: &Attributes<'_>, options: &Object) -> Result<(), Status> {
+    policies::validate(attributes, Some(options))?;
+    webhooks::connect(attributes, options).await
 }

@@ -1,6 +1,7 @@
 //! Policies written as expressions: a `ValidatingAdmissionPolicy` says what has to hold, its bindings where, with which
-//! parameters, and what is done when it doesn't. Annotations for an audit log go nowhere, since there is none; an expression
-//! can't ask the `authorizer`.
+//! parameters, and what is done when it doesn't. Annotations for an audit log are computed and go nowhere, since there is none.
+
+use std::sync::Arc;
 
 use minik_api::kinds;
 use minik_api::object::Object;
@@ -8,68 +9,109 @@ use minik_api::selector::Labels;
 use minik_api::status::{Cause, Status};
 use serde_json::Value;
 
+use super::Attributes;
+use super::asker::Asker;
+use super::conditions::{self, Given};
+use super::expressions::{Compiled, Expressions};
 use super::matching::{is_free, matches as is_meant};
 use super::webhooks::request;
-use super::{Attributes, conditions};
-use crate::cel::{self, Declaration, Kind, Map, Program};
+use crate::cel::{self, Kind, Map};
 use crate::kinds::read;
 
 const POLICIES: &str = "validatingadmissionpolicies.admissionregistration.k8s.io";
 const BINDINGS: &str = "validatingadmissionpolicybindings.admissionregistration.k8s.io";
 const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
-/// The names of expressions, in the order of their values.
-const NAMES: [&str; 5] = ["object", "oldObject", "request", "params", "namespaceObject"];
 const VARIABLES: &str = "variables";
+/// The longest message that an expression may make (upstream's `MaxEvaluatedMessageExpressionSizeBytes`).
+const MESSAGE_MAX_BYTES: usize = 5 * 1024;
 
 /// Asks every policy that is bound.
 pub(super) fn validate(attributes: &Attributes<'_>, object: Option<&Object>) -> Result<(), Status> {
     if !is_free(attributes) {
         return Ok(());
     }
-    let bindings = attributes.objects(BINDINGS, "");
+    let bindings = attributes.expressions.objects(attributes.store, BINDINGS);
     if bindings.is_empty() {
         return Ok(());
     }
-    let mut request = request(attributes, object, "");
-    let taken = |value: Option<&mut Value>| value.map(Value::take).unwrap_or_default();
-    let (new, old) = (taken(request.get_mut("object")), taken(request.get_mut("oldObject")));
-    let namespace = match attributes.kind.namespaced {
-        true => attributes
-            .object("namespaces", "", attributes.namespace)
-            .map(|one| one.to_value()),
-        false => None,
-    };
-    let namespace = namespace.unwrap_or_default();
+    let policies = attributes.expressions.objects(attributes.store, POLICIES);
+    let asked = Asked::new(attributes, object);
+    let mut refusal = None;
     for binding in &bindings {
         let name = read::text(binding.at("spec.policyName"));
-        let Some(policy) = attributes.object(POLICIES, "", name) else {
+        let Ok(place) = policies.binary_search_by(|policy| policy.name().cmp(name)) else {
             continue;
         };
         let bound = Bound {
-            policy: &policy,
+            policy: &policies[place],
             binding,
+            expressions: attributes.expressions,
         };
         if !bound.is_meant(attributes, object) {
             continue;
         }
         for params in bound.params(attributes) {
             let complaints = match params {
-                Ok(params) => bound.judge([&new, &old, &request, &params, &namespace]),
+                Ok(params) => bound.judge(&asked, &params),
                 Err(why) => vec![bound.broken(why)],
             };
-            complaints
-                .into_iter()
-                .flatten()
-                .try_for_each(|complaint| bound.act(attributes, complaint))?;
+            for complaint in complaints.into_iter().flatten() {
+                // Everybody may warn; the first to refuse is heard.
+                let refused = bound.act(attributes, complaint);
+                refusal = refusal.or(refused.err());
+            }
         }
     }
-    Ok(())
+    refusal.map_or(Ok(()), Err)
+}
+
+/// What all policies are asked about.
+struct Asked<'a> {
+    request: Value,
+    new: Value,
+    old: Value,
+    namespace: Value,
+    asker: Asker<'a>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(attributes: &'a Attributes<'a>, object: Option<&Object>) -> Self {
+        let mut request = request(attributes, object, "");
+        let taken = |value: Option<&mut Value>| value.map(Value::take).unwrap_or_default();
+        let (new, old) = (taken(request.get_mut("object")), taken(request.get_mut("oldObject")));
+        let namespace = match attributes.kind.namespaced {
+            true => attributes.object("namespaces", "", attributes.namespace),
+            false => None,
+        };
+        Self {
+            request,
+            new,
+            old,
+            namespace: namespace.map(|one| one.to_value()).unwrap_or_default(),
+            asker: Asker::new(attributes),
+        }
+    }
+
+    /// All names with their values, but for the variables.
+    fn given<'b>(&'b self, params: &'b Value) -> Given<'b> {
+        let json = [
+            ("object", &self.new),
+            ("oldObject", &self.old),
+            ("request", &self.request),
+            ("params", params),
+            ("namespaceObject", &self.namespace),
+        ];
+        let mut all: Given<'b> = json.map(|(name, value)| (name, cel::Value::of(value, None))).into();
+        all.push(("authorizer", cel::Value::authorizer(&self.asker, &self.asker.own)));
+        all
+    }
 }
 
 /// A policy where it is bound.
 struct Bound<'a> {
     policy: &'a Object,
     binding: &'a Object,
+    expressions: &'a Expressions,
 }
 
 /// What doesn't hold.
@@ -135,83 +177,87 @@ impl Bound<'_> {
         found.into_iter().map(Ok).collect()
     }
 
-    /// What doesn't hold, of values in the order of their names.
-    fn judge(&self, values: [&Value; 5]) -> Vec<Option<Complaint>> {
-        let named: Vec<(&str, &Value)> = NAMES.into_iter().zip(values).collect();
-        match conditions::hold(read::list(self.policy.at("spec.matchConditions")), &named) {
+    /// What doesn't hold.
+    fn judge(&self, asked: &Asked<'_>, params: &Value) -> Vec<Option<Complaint>> {
+        let part = |name: &str| read::list(read::at(self.policy.body.get("spec"), name));
+        let mut given = asked.given(params);
+        match conditions::hold(self.expressions, part("matchConditions"), &given) {
             Ok(true) => {}
             Ok(false) => return Vec::new(),
             Err(why) => return vec![self.broken(why)],
         }
-        let mut declared: Vec<Declaration<'_>> = NAMES.iter().map(|name| Declaration { name, of: None }).collect();
-        declared.push(Declaration {
-            name: VARIABLES,
-            of: None,
-        });
-        let all = read::list(self.policy.at("spec.variables"));
-        let programs: Vec<(&str, Result<Program, String>)> = all
+        let mut budget = cel::OBJECT_BUDGET;
+        let program = |one: &Value, field: &str, wanted| self.expressions.program(read::text(one.get(field)), wanted);
+        let variables = part(VARIABLES);
+        let programs: Vec<_> = variables
             .iter()
-            .map(|one| {
-                let program = Program::compile(read::text(one.get("expression")), &declared, Kind::Any);
-                (read::text(one.get("name")), program)
-            })
+            .map(|one| program(one, "expression", Kind::Any))
             .collect();
-        let mut variables: Vec<(cel::Value<'_>, cel::Value<'_>)> = Vec::new();
-        for (name, program) in &programs {
+        let mut values: Vec<(cel::Value<'_>, cel::Value<'_>)> = Vec::new();
+        for (variable, program) in variables.iter().zip(&programs) {
+            let mut given = given.clone();
+            given.push((VARIABLES, cel::Value::Map(Map::Built(values.clone().into()))));
             // One that comes to nothing isn't there for whoever asks for it.
-            let Ok(program) = program else { continue };
-            let outcome = program
-                .evaluate(given(&named, variables.clone()), cel::CALL_LIMIT)
-                .outcome;
-            variables.extend(outcome.ok().map(|value| (cel::Value::text(name), value)));
+            if let Ok(value) = evaluate(program, given, &mut budget) {
+                values.push((cel::Value::text(read::text(variable.get("name"))), value));
+            }
         }
-        let validations = read::list(self.policy.at("spec.validations"));
-        validations
-            .iter()
-            .map(|validation| {
-                let evaluated = |source: &str, kind| {
-                    let program = Program::compile(source, &declared, kind)?;
-                    let outcome = program
-                        .evaluate(given(&named, variables.clone()), cel::CALL_LIMIT)
-                        .outcome;
-                    match outcome {
-                        Ok(cel::Value::Bool(truth)) => Ok(Said::Truth(truth)),
-                        Ok(cel::Value::Text(text)) => Ok(Said::Text(text.trim().to_owned())),
-                        Ok(_) => Err("neither a truth nor a text".to_owned()),
-                        Err(failure) => Err(failure.to_string()),
-                    }
-                };
-                self.validation(validation, evaluated)
-            })
-            .collect()
+        given.push((VARIABLES, cel::Value::Map(Map::Built(values.into()))));
+        let mut complaints = Vec::new();
+        for validation in part("validations") {
+            complaints.push(self.validation(validation, &given, &mut budget));
+        }
+        for audit in part("auditAnnotations") {
+            complaints.push(self.audit(audit, &given, &mut budget));
+        }
+        complaints
     }
 
-    fn validation(
-        &self,
-        validation: &Value,
-        evaluated: impl Fn(&str, Kind) -> Result<Said, String>,
-    ) -> Option<Complaint> {
+    fn validation(&self, validation: &Value, given: &Given<'_>, budget: &mut u64) -> Option<Complaint> {
         let text = |field: &str| read::text(validation.get(field)).trim();
         let source = text("expression");
-        match evaluated(source, Kind::Bool) {
-            Ok(Said::Truth(true)) => return None,
+        let program = self.expressions.program(source, Kind::Bool);
+        match evaluate(&program, given.clone(), budget) {
+            Ok(cel::Value::Bool(true)) => return None,
             Ok(_) => {}
             Err(why) => return self.broken(format!("expression '{source}' resulted in error: {why}")),
         }
         let made = match text("messageExpression") {
             "" => None,
-            source => match evaluated(source, Kind::Text) {
-                Ok(Said::Text(text)) if !text.is_empty() => Some(text),
-                _ => None,
-            },
+            source => {
+                let program = self.expressions.program(source, Kind::Text);
+                match evaluate(&program, given.clone(), budget) {
+                    Ok(cel::Value::Text(text)) => Some(text.trim().to_owned()),
+                    _ => None,
+                }
+            }
         };
+        let usable = |text: &String| !text.is_empty() && !text.contains('\n') && text.len() <= MESSAGE_MAX_BYTES;
         let written = Some(text("message")).filter(|text| !text.is_empty()).map(str::to_owned);
         Some(Complaint {
             message: made
+                .filter(usable)
                 .or(written)
                 .unwrap_or_else(|| format!("failed expression: {source}")),
             reason: text("reason").to_owned(),
         })
+    }
+
+    /// There is no audit log to write to; an annotation that comes to nothing matters all the same, as upstream.
+    fn audit(&self, audit: &Value, given: &Given<'_>, budget: &mut u64) -> Option<Complaint> {
+        let source = read::text(audit.get("valueExpression")).trim();
+        let program = self.expressions.program(source, Kind::Any);
+        match evaluate(&program, given.clone(), budget) {
+            Ok(cel::Value::Text(_) | cel::Value::Null) => None,
+            Ok(other) => {
+                let kind = other.type_name();
+                self.broken(format!(
+                    "valueExpression '{source}' resulted in unsupported return type: {kind}. \
+                     Return type must be either string or null."
+                ))
+            }
+            Err(why) => self.broken(format!("expression '{source}' resulted in error: {why}")),
+        }
     }
 
     /// The policy itself came to nothing: whether that matters is its own word.
@@ -252,23 +298,12 @@ impl Bound<'_> {
     }
 }
 
-/// What came of an expression.
-enum Said {
-    Truth(bool),
-    Text(String),
-}
-
-/// All names with their values.
-fn given<'a>(
-    named: &[(&'a str, &'a Value)],
-    variables: Vec<(cel::Value<'a>, cel::Value<'a>)>,
-) -> Vec<(&'a str, cel::Value<'a>)> {
-    let mut all: Vec<_> = named
-        .iter()
-        .map(|(name, value)| (*name, cel::Value::of(value, None)))
-        .collect();
-    all.push((VARIABLES, cel::Value::Map(Map::Built(variables.into()))));
-    all
+/// The value of a program, for what is left to spend on a request.
+fn evaluate<'a>(program: &'a Arc<Compiled>, given: Given<'a>, budget: &mut u64) -> Result<cel::Value<'a>, String> {
+    let program = program.as_ref().as_ref().map_err(Clone::clone)?;
+    let evaluated = program.evaluate(given, cel::CALL_LIMIT.min(*budget));
+    *budget -= evaluated.cost;
+    evaluated.outcome.map_err(|failure| failure.to_string())
 }
 
 /// What the store calls the objects of a kind, and whether they live in namespaces.

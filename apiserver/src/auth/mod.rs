@@ -17,4 +17,4 @@ mod user;
 
 pub(crate) use authenticate::{Authenticator, user_of};
 pub(crate) use authorize::{Asked, Authorizer, Resource};
-pub(crate) use user::{User, groups};
+pub(crate) use user::{User, groups, service_account_groups, service_account_name};

@@ -427,6 +427,7 @@ fn select<'a>(of: &Value<'a>, field: &str, optional: bool) -> Outcome<'a> {
             None if optional => Ok(Value::Optional(None)),
             None => Err(Failure::new(format!("no such key: {field}"))),
         },
+        Value::Question(question) if !optional => functions::authorizer::select(question, field),
         // Nothing of nothing is nothing.
         Value::Optional(None) => Ok(Value::Optional(None)),
         Value::Optional(Some(inner)) => match select(inner, field, true)? {

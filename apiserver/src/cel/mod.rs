@@ -22,6 +22,7 @@ mod value;
 
 pub(crate) use check::Declaration;
 pub(crate) use duration::parse as parse_duration;
+pub(crate) use functions::authorizer::{Asked, Decide, ResourceAsked};
 pub(crate) use value::{Kind, Map, Scalar, Typed, Value};
 
 use crate::customs::schema::pattern;

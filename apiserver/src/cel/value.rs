@@ -13,6 +13,7 @@ use minik_api::quantity::Quantity;
 use serde_json::Value as Json;
 
 use super::eval::Meter;
+use super::functions::authorizer::Question;
 use super::functions::format::Format;
 use super::functions::url::Url;
 use super::{Failure, duration};
@@ -44,7 +45,7 @@ pub(crate) enum Scalar {
 }
 
 /// The kind of a value, as far as a schema knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     /// An object with these fields and no others.
     Fields,
@@ -84,6 +85,8 @@ pub(crate) enum Value<'a> {
     Ip(IpAddr),
     Cidr(IpAddr, u8),
     Format(&'static Format),
+    /// Of the authorizer.
+    Question(Arc<Question<'a>>),
 }
 
 /// A text, the object's own or made here.
@@ -265,6 +268,7 @@ impl<'a> Value<'a> {
             Self::Ip(_) => "net.IP",
             Self::Cidr(..) => "net.CIDR",
             Self::Format(_) => "kubernetes.NamedFormat",
+            Self::Question(_) => "kubernetes.authorization.Authorizer",
         }
     }
 

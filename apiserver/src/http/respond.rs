@@ -14,14 +14,15 @@ use serde::Serialize;
 
 use super::accept::{Accept, Asker, Syntax};
 use super::call::Call;
+use super::pieces::{self, Pieces};
 use super::pretty::pretty;
 use super::shape::{self, Shape};
 use crate::decode;
 use crate::registry::List;
 use crate::storage::Stored;
 
-/// Smaller answers are sent faster than they are packed (upstream's threshold).
-const GZIP_FROM: usize = 128 * 1024;
+/// Smaller answers are sent faster than they are packed (upstream's threshold), and are made in one piece.
+const LONG: usize = 128 * 1024;
 /// Nobody between client and server keeps an answer.
 const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-cache, private");
 /// When all warnings are longer together, each is cut to so much, and when that doesn't help the rest goes (upstream's limits).
@@ -39,9 +40,18 @@ pub(crate) fn object(call: &Call, code: StatusCode, stored: &Stored, warnings: &
 
 /// A list, in the form that the call asks for.
 pub(super) fn list(call: &Call, list: &List) -> Result<Response, Status> {
-    let choice = call.accept.choose(shape::is_served)?;
-    let body = Shape::of(call, choice)?.list(list)?;
-    Ok(bytes(StatusCode::OK, &call.accept, choice.syntax, body))
+    let (accept, choice) = (&call.accept, call.accept.choose(shape::is_served)?);
+    let shape = Shape::of(call, choice)?;
+    if matches!(choice.syntax, Syntax::Json)
+        && !accept.pretty
+        && let Some(head) = shape.stored_list(list)
+        && pieces::length(&head, &list.items) >= LONG
+    {
+        let pieces = Pieces::new(head, list.items.clone(), accept.gzip);
+        return Ok(answer(StatusCode::OK, choice.syntax, accept.gzip, Body::new(pieces)));
+    }
+    let body = shape.list(list)?;
+    Ok(bytes(StatusCode::OK, accept, choice.syntax, body))
 }
 
 /// Any JSON.
@@ -98,9 +108,13 @@ fn bytes(code: StatusCode, accept: &Accept, syntax: Syntax, json: Bytes) -> Resp
         Syntax::Json => json,
         Syntax::Yaml => decode::to_yaml(&json).into(),
     };
-    let packed = (accept.gzip && body.len() >= GZIP_FROM).then(|| gzip(&body));
+    let packed = (accept.gzip && body.len() >= LONG).then(|| gzip(&body));
     let is_packed = packed.is_some();
-    let mut response = Response::new(Body::from(packed.unwrap_or(body)));
+    answer(code, syntax, is_packed, Body::from(packed.unwrap_or(body)))
+}
+
+fn answer(code: StatusCode, syntax: Syntax, is_packed: bool, body: Body) -> Response {
+    let mut response = Response::new(body);
     *response.status_mut() = code;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(syntax.media_type()));

@@ -47,6 +47,16 @@ struct Meta<'a> {
     remaining: Option<usize>,
 }
 
+impl<'a> Meta<'a> {
+    fn of(list: &'a List) -> Self {
+        Self {
+            resource_version: list.revision.to_string(),
+            token: list.token.as_deref(),
+            remaining: list.remaining,
+        }
+    }
+}
+
 /// Whether objects can be sent so.
 pub(super) fn is_served(kind: &str, version: &str) -> bool {
     ["Table", "PartialObjectMetadata", "PartialObjectMetadataList"].contains(&kind)
@@ -85,11 +95,7 @@ impl Shape {
 
     /// A list.
     pub(super) fn list(&self, list: &List) -> Result<Bytes, Status> {
-        let meta = Meta {
-            resource_version: list.revision.to_string(),
-            token: list.token.as_deref(),
-            remaining: list.remaining,
-        };
+        let meta = Meta::of(list);
         let items = || list.items.iter().map(|item| &**item);
         match &self.form {
             As::Plain => Ok(self.plain_list(list, &meta)),
@@ -127,8 +133,7 @@ impl Shape {
 
     /// An event as it stands in the history, whose line is encoded once for all who send it so.
     pub(super) fn shared(&self, event: &Event) -> Option<Bytes> {
-        let is_stored_form = matches!(self.form, As::Plain) && self.kind.stored_in.is_none();
-        is_stored_form.then(|| event.line())
+        self.is_as_stored().then(|| event.line())
     }
 
     /// The revision alone; `initial_events_end` says that what was there at the beginning has been sent.
@@ -187,11 +192,24 @@ impl Shape {
         encode(&object)
     }
 
-    /// The same of many, put together.
-    fn plain_list(&self, list: &List, meta: &Meta<'_>) -> Bytes {
+    /// The head of a list of objects that are sent as they are stored; behind it come the objects, and what closes it.
+    pub(super) fn stored_list(&self, list: &List) -> Option<Bytes> {
+        self.is_as_stored().then(|| self.list_head(&Meta::of(list)).into())
+    }
+
+    fn is_as_stored(&self) -> bool {
+        matches!(self.form, As::Plain) && self.kind.stored_in.is_none()
+    }
+
+    fn list_head(&self, meta: &Meta<'_>) -> String {
         let meta = serde_json::to_string(meta).expect("metadata of a list is strings and a number");
         let (kind, version) = (self.kind.kind, self.kind.api_version());
-        let head = format!("{{\"kind\":\"{kind}List\",\"apiVersion\":\"{version}\",\"metadata\":{meta},\"items\":[");
+        format!("{{\"kind\":\"{kind}List\",\"apiVersion\":\"{version}\",\"metadata\":{meta},\"items\":[")
+    }
+
+    /// The same of many, put together.
+    fn plain_list(&self, list: &List, meta: &Meta<'_>) -> Bytes {
+        let head = self.list_head(meta);
         let size: usize = list.items.iter().map(|item| item.json.len() + 1).sum();
         let mut body = Vec::with_capacity(head.len() + size + 2);
         body.extend_from_slice(head.as_bytes());

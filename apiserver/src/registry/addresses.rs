@@ -1,19 +1,19 @@
 //! Addresses and node ports of services: each is given once, out of a range.
 //!
-//! Nothing is kept besides the services themselves: what they have is what is taken. Writes of services take turns
-//! ([`Addresses::turn`]), so that two can't be given the same.
+//! What is taken is what the services have, and what those have been given that are on their way into the store: admission still
+//! has to agree, and may take its time. So two are never given the same, and nobody waits for another's webhooks.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use minik_api::field::{Error, Path};
 use minik_api::object::Object;
 use serde_json::{Map, Value, json};
-use tokio::sync::{Mutex, MutexGuard};
 
-use crate::storage::Stored;
+use crate::storage::{Key, Stored};
 
 const NODE_PORTS: RangeInclusive<u64> = 30000..=32767;
 
@@ -71,27 +71,57 @@ impl ServiceRange {
 /// Gives addresses and ports.
 pub(super) struct Addresses {
     range: ServiceRange,
-    turns: Mutex<()>,
+    /// Services that have been given something and aren't stored yet.
+    reserved: Mutex<Vec<Arc<(Key, Object)>>>,
+}
+
+/// What a service has been given stays its own until this is dropped, when it is stored or given up.
+pub(super) struct Reservation<'a> {
+    addresses: &'a Addresses,
+    own: Arc<(Key, Object)>,
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        let mut reserved = self.addresses.reserved();
+        reserved.retain(|one| !Arc::ptr_eq(one, &self.own));
+    }
 }
 
 impl Addresses {
     pub(super) fn new(range: ServiceRange) -> Self {
-        let turns = Mutex::new(());
-        Self { range, turns }
+        let reserved = Mutex::default();
+        Self { range, reserved }
     }
 
     pub(super) fn range(&self) -> ServiceRange {
         self.range
     }
 
-    /// To be held from before the services are looked at until after the write.
-    pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turns.lock().await
+    /// A panic leaves nothing half done here.
+    fn reserved(&self) -> std::sync::MutexGuard<'_, Vec<Arc<(Key, Object)>>> {
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fills in what the service hasn't got yet; `others` are all services but this one.
-    pub(super) fn assign<'a>(&self, service: &mut Object, others: impl Iterator<Item = &'a Stored>) -> Vec<Error> {
-        let others: Vec<Object> = others.map(Stored::object).collect();
+    /// Fills in what the service hasn't got yet; `stored` says what all have, and is asked when nobody else is being served.
+    pub(super) fn assign(
+        &self,
+        key: &Key,
+        service: &mut Object,
+        stored: impl FnOnce() -> Vec<Arc<Stored>>,
+    ) -> (Vec<Error>, Reservation<'_>) {
+        let mut reserved = self.reserved();
+        let stored = stored().into_iter().filter(|stored| stored.key != *key);
+        let mut others: Vec<Object> = stored.map(|stored| stored.object()).collect();
+        others.extend(reserved.iter().filter(|one| one.0 != *key).map(|one| one.1.clone()));
+        let errors = self.fill(service, &others);
+        let own = Arc::new((key.clone(), service.clone()));
+        reserved.push(own.clone());
+        let addresses = self;
+        (errors, Reservation { addresses, own })
+    }
+
+    fn fill(&self, service: &mut Object, others: &[Object]) -> Vec<Error> {
         let Some(spec) = service.body.get_mut("spec").and_then(Value::as_object_mut) else {
             return Vec::new();
         };
@@ -208,13 +238,12 @@ mod tests {
         let addresses = Addresses::new("10.96.0.7/28".parse().expect("a range"));
         let object = |spec: &Value| -> Object { serde_json::from_value(json!({"spec": spec})).expect("a service") };
         let key = |n: usize| crate::storage::Key::new("services", "default", &n.to_string());
-        let others: Vec<Stored> = others
+        let others = others
             .iter()
             .enumerate()
-            .map(|(n, spec)| Stored::unsaved(key(n), &object(spec)))
-            .collect();
+            .map(|(n, spec)| Arc::new(Stored::unsaved(key(n), &object(spec))));
         let mut service = object(&spec);
-        let errors = addresses.assign(&mut service, others.iter());
+        let (errors, _reservation) = addresses.assign(&key(99), &mut service, || others.collect());
         if errors.is_empty() {
             Ok(service.body["spec"].clone())
         } else {
@@ -244,6 +273,27 @@ mod tests {
         );
         let all: Vec<Value> = (1..15).map(|n| json!({"clusterIP": format!("10.96.0.{n}")})).collect();
         assert!(assigned(json!({}), &all).is_err(), "nothing is left");
+    }
+
+    #[test]
+    fn what_is_given_is_taken_until_it_is_given_up() {
+        let addresses = Addresses::new("10.96.0.7/28".parse().expect("a range"));
+        let key = |name: &str| Key::new("services", "default", name);
+        let assign = |name: &str| {
+            let mut service: Object = serde_json::from_value(json!({"spec": {}})).expect("a service");
+            let (errors, reservation) = addresses.assign(&key(name), &mut service, Vec::new);
+            assert!(errors.is_empty());
+            (
+                text(service.at("spec.clusterIP")).expect("an address").to_owned(),
+                reservation,
+            )
+        };
+        let (first, one) = assign("a");
+        let (second, _two) = assign("b");
+        assert_eq!((first.as_str(), second.as_str()), ("10.96.0.2", "10.96.0.3"));
+        assert_eq!(assign("a").0, "10.96.0.2", "its own");
+        drop(one);
+        assert_eq!(assign("c").0, "10.96.0.2");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use minik_api::status::Status;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
+use super::addresses::Reservation;
 use super::{Registry, Target, WriteOptions, fields, now, status_of};
 use crate::admission::{self, Operation};
 use crate::kinds::{Rules, validate_metadata};
@@ -36,7 +37,6 @@ impl Registry {
         }
         check_identity(kind, namespace, &mut object)?;
         fill(kind, &*rules, &mut object);
-        let _turn = self.turn(kind).await;
         let prefix = object
             .metadata
             .generate_name
@@ -56,7 +56,7 @@ impl Registry {
                 namespace,
                 name: &name,
             };
-            let object = self.admit_new(&target, object, &options).await?;
+            let (object, _reservation) = self.admit_new(&target, object, &options).await?;
             let _charge = self.charge(&target, None, &object).await?;
             match self.store_new(&target, object, options.dry_run).await {
                 Err(WriteError::Conflict) if prefix.is_none() || attempt == ATTEMPTS => break,
@@ -72,21 +72,21 @@ impl Registry {
         target: &Target<'_>,
         mut object: Object,
         options: &WriteOptions<'_>,
-    ) -> Result<Object, Status> {
+    ) -> Result<(Object, Option<Reservation<'_>>), Status> {
         let rules = self.kinds.rules(target.kind);
         rules.defaults(&mut object);
         fields::created(target.kind, &*rules, options, &mut object);
         let attributes = self.attributes(Operation::Create, target, options);
         admission::mutate(&attributes, &*rules, &mut object).await?;
         rules.defaults(&mut object);
-        let mut errors = self.assign_addresses(target, &mut object);
+        let (mut errors, reservation) = self.assign_addresses(target, &mut object);
         errors.extend(validate_metadata(target.kind, rules.name_rule(), &object.metadata));
         errors.extend(rules.validate(&object));
         if !errors.is_empty() {
             return Err(Status::invalid(target.kind, target.name, &errors));
         }
         admission::validate(&attributes, Some(&object)).await?;
-        Ok(object)
+        Ok((object, reservation))
     }
 
     async fn store_new(&self, target: &Target<'_>, object: Object, dry_run: bool) -> Result<Arc<Stored>, WriteError> {

@@ -98,9 +98,10 @@ impl Registry {
         options: WriteOptions<'_>,
     ) -> Result<Deleted, Status> {
         asked.check()?;
-        let old = self.get(target).ok().map(|stored| stored.object());
+        // What isn't there is nobody else's business.
+        let old = self.get(target)?.object();
         let attributes = Attributes {
-            old: old.as_ref(),
+            old: Some(&old),
             ..self.attributes(Operation::Delete, &target, &options)
         };
         admission::validate(&attributes, None).await?;

@@ -73,12 +73,15 @@ pub(crate) struct List {
     pub(crate) remaining: Option<usize>,
 }
 
-/// A continue token: opaque to clients, of upstream's shape.
+/// A continue token: opaque to clients, of upstream's shape and with a number besides.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Token {
     v: String,
     rv: i64,
     start: String,
+    /// How many objects there are after `start`, so that no piece counts what is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rest: Option<usize>,
 }
 
 impl Selection {
@@ -150,15 +153,25 @@ impl Registry {
             Some(limit) => selected.by_ref().take(limit).collect(),
             None => selected.by_ref().collect(),
         };
-        let rest = if options.limit.is_some() { selected.count() } else { 0 };
-        let last = items.last().filter(|_| rest > 0);
-        let token = last.map(|last| Token::new(snapshot.revision, last.key.as_str()).encode());
+        let next = options.limit.and_then(|_| selected.next());
+        let last = items.last().filter(|_| next.is_some());
+        let remaining = last.filter(|_| selection.is_everything()).map(|_| {
+            let before = token.as_ref().map(|token| token.rest);
+            // The first piece begins with the first object; another one goes on with what its token knew.
+            let known = match before {
+                None => Some(snapshot.count(&selection.namespace)),
+                Some(rest) => rest,
+            };
+            let counted = || items.len() + 1 + selected.count();
+            known.unwrap_or_else(counted).saturating_sub(items.len())
+        });
+        let token = last.map(|last| Token::new(snapshot.revision, last.key.as_str(), remaining).encode());
         if token.is_some() {
             self.store.keep(&resource, &snapshot);
         }
         Ok(List {
             revision: snapshot.revision,
-            remaining: (rest > 0 && selection.is_everything()).then_some(rest),
+            remaining,
             items,
             token,
         })
@@ -198,9 +211,15 @@ impl Registry {
         let revision = u64::try_from(token.rv).map_err(|_| invalid_token("incorrect encoded start resourceVersion"))?;
         let snapshot = self.store.snapshot_at(resource, Revision(revision));
         snapshot.map_err(|_| {
-            let rv = INCONSISTENT;
+            // What is there now is counted anew.
+            let (rv, rest) = (INCONSISTENT, None);
             let mut status = Status::expired(CONTINUE_EXPIRED);
-            status.continue_token = Token { rv, ..token.clone() }.encode();
+            status.continue_token = Token {
+                rv,
+                rest,
+                ..token.clone()
+            }
+            .encode();
             status
         })
     }
@@ -232,12 +251,13 @@ pub(crate) fn too_large(asked: Revision, newest: Revision) -> Status {
 }
 
 impl Token {
-    fn new(revision: Revision, start: &str) -> Self {
+    fn new(revision: Revision, start: &str, rest: Option<usize>) -> Self {
         Self {
             v: "meta.k8s.io/v1".into(),
             // As many revisions as fit in 63 bits: more than a store can count to.
             rv: i64::try_from(revision.0).unwrap_or(i64::MAX),
             start: start.into(),
+            rest,
         }
     }
 

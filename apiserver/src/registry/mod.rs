@@ -24,14 +24,14 @@ use minik_api::kinds::{self, Kind};
 use minik_api::object::Object;
 use minik_api::status::Status;
 use minik_api::trace::Traceparent;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 
-use crate::admission::{Attributes, Operation, Warnings};
+use crate::admission::{self, Attributes, Expressions, Operation, Warnings};
 use crate::auth::{Authorizer, User};
 use crate::kinds::{Kinds, rules};
 use crate::storage::{Key, Store, Stored, WriteError, chain};
 
-use addresses::Addresses;
+use addresses::{Addresses, Reservation};
 
 pub use addresses::{InvalidRange, ServiceRange};
 pub(crate) use create::generated;
@@ -46,6 +46,7 @@ pub(crate) struct Registry {
     kinds: Arc<Kinds>,
     addresses: Arc<Addresses>,
     authorizer: Arc<Authorizer>,
+    expressions: Arc<Expressions>,
     /// Held by who writes what counts in a quota.
     charging: Arc<Mutex<()>>,
 }
@@ -122,6 +123,7 @@ impl Registry {
             authorizer: Arc::new(Authorizer::new(store.clone())),
             addresses: Arc::new(Addresses::new(services)),
             kinds: Arc::default(),
+            expressions: Arc::default(),
             charging: Arc::default(),
             store,
         }
@@ -147,22 +149,35 @@ impl Registry {
         self.store.get(&target.key()).ok_or_else(|| target.not_found())
     }
 
-    /// Services take turns; everything else goes at once.
-    async fn turn(&self, kind: &Kind) -> Option<MutexGuard<'_, ()>> {
-        match is_service(kind) {
-            true => Some(self.addresses.turn().await),
-            false => None,
+    /// Gives a service what it hasn't got yet: addresses and ports that no other has. They are its own as long as the second
+    /// part of the answer is kept.
+    fn assign_addresses(
+        &self,
+        target: &Target<'_>,
+        object: &mut Object,
+    ) -> (Vec<field::Error>, Option<Reservation<'_>>) {
+        if !is_service(target.kind) {
+            return (Vec::new(), None);
         }
+        let stored = || self.selected(target.kind, &Selection::default());
+        let (errors, reservation) = self.addresses.assign(&target.key(), object, stored);
+        (errors, Some(reservation))
     }
 
-    /// Gives a service what it hasn't got yet: addresses and ports that no other has.
-    fn assign_addresses(&self, target: &Target<'_>, object: &mut Object) -> Vec<field::Error> {
-        if !is_service(target.kind) {
-            return Vec::new();
-        }
-        let (own, all) = (target.key(), self.selected(target.kind, &Selection::default()));
-        let others = all.iter().filter(|stored| stored.key != own).map(|stored| &**stored);
-        self.addresses.assign(object, others)
+    /// Asks admission whether somebody may connect to what an object stands for.
+    pub(crate) async fn admit_connection(
+        &self,
+        target: Target<'_>,
+        subresource: &str,
+        (kind, options): (&'static str, &Object),
+        write: WriteOptions<'_>,
+    ) -> Result<(), Status> {
+        let attributes = Attributes {
+            subresource,
+            body_kind: Some(kind),
+            ..self.attributes(Operation::Connect, &target, &write)
+        };
+        admission::connect(&attributes, options).await
     }
 
     fn attributes<'a>(
@@ -177,9 +192,11 @@ impl Registry {
             namespace: target.namespace,
             name: target.name,
             subresource: "",
+            body_kind: None,
             old: None,
             user: options.user,
             store: &self.store,
+            expressions: &self.expressions,
             authorizer: &self.authorizer,
             traceparent: options.traceparent,
             dry_run: options.dry_run,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use minik_api::object::Object;
 use minik_api::status::Status;
 
+use super::addresses::Reservation;
 use super::{Registry, Target, WriteOptions, fields, namespaces, now, status_of};
 use crate::admission::{self, Attributes, Operation};
 use crate::kinds::{validate_metadata, validate_metadata_update};
@@ -93,12 +94,11 @@ impl Registry {
         options: WriteOptions<'_>,
         mut wanted: impl FnMut(&Object) -> Result<Object, Status>,
     ) -> Result<Arc<Stored>, Status> {
-        let _turn = self.turn(target.kind).await;
         loop {
             let current = self.get(target)?;
             let old = current.object();
             let new = wanted(&old)?;
-            let put = self.updated(&target, part, &options, &old, new).await?;
+            let (put, _reservation) = self.updated(&target, part, &options, &old, new).await?;
             let _charge = match &put {
                 Put::Store(new) => self.charge(&target, Some(&old), new).await?,
                 Put::Keep | Put::Remove(_) => None,
@@ -116,7 +116,7 @@ impl Registry {
         options: &WriteOptions<'_>,
         old: &Object,
         mut new: Object,
-    ) -> Result<Put, Status> {
+    ) -> Result<(Put, Option<Reservation<'_>>), Status> {
         check_preconditions(target, old, &new)?;
         keep_identity(&mut new, old);
         new.api_version = target.kind.stored_api_version();
@@ -140,15 +140,15 @@ impl Registry {
         };
         admission::mutate(&attributes, &*rules, &mut new).await?;
         rules.defaults(&mut new);
-        let mut errors = match part {
+        let (mut errors, reservation) = match part {
             Part::Main => self.assign_addresses(target, &mut new),
-            Part::Status | Part::Named(_) | Part::Own => Vec::new(),
+            Part::Status | Part::Named(_) | Part::Own => (Vec::new(), None),
         };
         if part != Part::Status && rules.has_generation() && rules.raises_generation(&new, old) {
             new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
         }
         if fields::is_same(&mut new, old) {
-            return Ok(Put::Keep);
+            return Ok((Put::Keep, None));
         }
         errors.extend(validate_metadata(target.kind, rules.name_rule(), &new.metadata));
         errors.extend(validate_metadata_update(&new.metadata, &old.metadata));
@@ -162,11 +162,12 @@ impl Registry {
             return Err(Status::invalid(target.kind, target.name, &errors));
         }
         admission::validate(&attributes, Some(&new)).await?;
-        Ok(if is_done(&new) {
+        let put = if is_done(&new) {
             Put::Remove(new)
         } else {
             Put::Store(new)
-        })
+        };
+        Ok((put, reservation))
     }
 }
 

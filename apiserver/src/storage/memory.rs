@@ -19,7 +19,7 @@ use super::stored::{Index, Stored};
 pub(crate) struct Snapshot {
     /// Of everything, not just of this resource.
     pub(crate) revision: Revision,
-    objects: RedBlackTreeMapSync<Key, Arc<Stored>>,
+    objects: Objects,
 }
 
 impl Snapshot {
@@ -35,10 +35,56 @@ impl Snapshot {
             Some(after) if *after >= *prefix => Bound::Excluded(Key::bound(after)),
             _ => Bound::Included(Key::bound(&prefix)),
         };
-        let range = self.objects.range::<Key, _>((start, Bound::Unbounded));
+        let range = self.objects.by_key.range::<Key, _>((start, Bound::Unbounded));
         range
             .map(|(_, stored)| stored)
             .take_while(move |stored| stored.key.as_str().starts_with(&prefix))
+    }
+
+    /// How many are in a namespace, or in all if it is empty, without a look at them.
+    pub(crate) fn count(&self, namespace: &str) -> usize {
+        match namespace {
+            "" => self.objects.by_key.size(),
+            _ => self.objects.counts.get(namespace).copied().unwrap_or_default(),
+        }
+    }
+}
+
+/// The objects of a resource, and how many of them are in each namespace.
+#[derive(Clone, Debug)]
+struct Objects {
+    by_key: RedBlackTreeMapSync<Key, Arc<Stored>>,
+    counts: RedBlackTreeMapSync<Box<str>, usize>,
+}
+
+impl Objects {
+    fn new() -> Self {
+        Self {
+            by_key: RedBlackTreeMapSync::new_sync(),
+            counts: RedBlackTreeMapSync::new_sync(),
+        }
+    }
+
+    fn put(&mut self, stored: Arc<Stored>) {
+        let before = self.by_key.size();
+        let key = stored.key.clone();
+        self.by_key.insert_mut(key.clone(), stored);
+        if self.by_key.size() > before {
+            let count = self.counts.get(key.namespace()).copied().unwrap_or_default();
+            self.counts.insert_mut(key.namespace().into(), count + 1);
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if !self.by_key.remove_mut(key) {
+            return;
+        }
+        match self.counts.get(key.namespace()).copied() {
+            Some(count @ 2..) => self.counts.insert_mut(key.namespace().into(), count - 1),
+            _ => {
+                self.counts.remove_mut(key.namespace());
+            }
+        }
     }
 }
 
@@ -64,7 +110,7 @@ struct State {
 }
 
 struct Table {
-    objects: RedBlackTreeMapSync<Key, Arc<Stored>>,
+    objects: Objects,
     history: History,
     changed: watch::Sender<Revision>,
 }
@@ -72,7 +118,7 @@ struct Table {
 impl Table {
     fn new(revision: Revision) -> Self {
         Self {
-            objects: RedBlackTreeMapSync::new_sync(),
+            objects: Objects::new(),
             history: History::new(revision),
             changed: watch::Sender::new(revision),
         }
@@ -100,10 +146,7 @@ impl Memory {
         };
         for Record { key, revision, json } in loaded.records {
             let stored = Stored::decode(key.clone(), revision, json, index)?;
-            state
-                .table(key.resource())
-                .objects
-                .insert_mut(key.clone(), Arc::new(stored));
+            state.table(key.resource()).objects.put(Arc::new(stored));
         }
         Ok(Self {
             newest: watch::Sender::new(state.revision),
@@ -116,7 +159,7 @@ impl Memory {
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Stored>> {
-        self.read().tables.get(key.resource())?.objects.get(key).cloned()
+        self.read().tables.get(key.resource())?.objects.by_key.get(key).cloned()
     }
 
     pub(super) fn snapshot(&self, resource: &str) -> Snapshot {
@@ -124,7 +167,7 @@ impl Memory {
         let objects = state.tables.get(resource).map(|table| table.objects.clone());
         Snapshot {
             revision: state.revision,
-            objects: objects.unwrap_or_else(RedBlackTreeMapSync::new_sync),
+            objects: objects.unwrap_or_else(Objects::new),
         }
     }
 
@@ -144,10 +187,8 @@ impl Memory {
         snapshot.objects = table.objects.clone();
         for event in table.history.after(revision)?.rev() {
             match &event.previous {
-                Some(previous) => snapshot.objects.insert_mut(previous.key.clone(), previous.clone()),
-                None => {
-                    snapshot.objects.remove_mut(&event.object.key);
-                }
+                Some(previous) => snapshot.objects.put(previous.clone()),
+                None => snapshot.objects.remove(&event.object.key),
             }
         }
         snapshot.revision = revision;
@@ -158,7 +199,11 @@ impl Memory {
     pub(super) fn everything(&self) -> Loaded {
         let state = self.read();
         let revision = state.revision;
-        let tables: Vec<_> = state.tables.values().map(|table| table.objects.clone()).collect();
+        let tables: Vec<_> = state
+            .tables
+            .values()
+            .map(|table| table.objects.by_key.clone())
+            .collect();
         drop(state);
         let record = |stored: &Arc<Stored>| Record {
             key: stored.key.clone(),
@@ -207,11 +252,10 @@ impl Memory {
         let mut touched: Vec<watch::Sender<Revision>> = Vec::new();
         for change in changes {
             let table = state.table(change.object.key.resource());
-            let key = &change.object.key;
             if change.removed {
-                table.objects.remove_mut(key);
+                table.objects.remove(&change.object.key);
             } else {
-                table.objects.insert_mut(key.clone(), change.object.clone());
+                table.objects.put(change.object.clone());
             }
             let event = Event::new(change.removed, change.object.clone(), change.previous);
             table.history.push(Arc::new(event));

@@ -1,5 +1,6 @@
 //! A stored object: its JSON, encoded once, and beside it what selectors ask for, so that a list decodes nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -86,13 +87,13 @@ impl Stored {
         }
     }
 
-    fn field(&self, path: &str) -> String {
+    fn field(&self, path: &str) -> Cow<'_, str> {
         match path {
-            "metadata.name" => self.key.name().to_owned(),
-            "metadata.namespace" => self.key.namespace().to_owned(),
+            "metadata.name" => self.key.name().into(),
+            "metadata.namespace" => self.key.namespace().into(),
             _ => match self.fields.iter().find(|(name, _)| *name == path) {
-                Some((_, text)) => text.clone(),
-                None => self.text_at(path),
+                Some((_, text)) => text.into(),
+                None => self.text_at(path).into(),
             },
         }
     }

@@ -1,6 +1,7 @@
 //! Subresources: what hangs below an object and isn't the object itself.
 
 mod binding;
+mod connect;
 mod eviction;
 mod finalize;
 pub(crate) mod kubelet;
@@ -41,6 +42,7 @@ pub(crate) async fn handle(api: &Arc<Api>, call: Call, body: Body, name: &str) -
             _ => get_object(api, &call).await,
         };
     }
+    connect::admit(api, &call, name).await?;
     match name {
         "binding" => binding::create(api, call, body).await,
         "eviction" => eviction::create(api, call, body).await,

@@ -27,7 +27,8 @@ pub fn write(directory: &Path) {
     fs::write(directory.join("ca.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
     let issuer = Issuer::new(params, key);
     for (name, user, group) in IDENTITIES {
-        let mut params = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+        let names = ["127.0.0.1", "localhost", "hooks.default.svc"];
+        let mut params = CertificateParams::new(names.map(str::to_owned)).unwrap();
         params.distinguished_name.push(DnType::CommonName, user);
         params.distinguished_name.push(DnType::OrganizationName, group);
         let key = KeyPair::generate().unwrap();

@@ -50,6 +50,25 @@ pub fn annotated(manifest: &Value) -> Value {
     object
 }
 
+/// The text by which an object remembers a manifest, as it stands.
+#[must_use]
+pub fn remembered(manifest: &Value) -> String {
+    let mut bare = manifest.clone();
+    if let Some(annotations) = bare.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.remove(LAST_APPLIED);
+    }
+    format!("{}\n", gojson::compact(&bare))
+}
+
+/// The manifest with itself, as text, in its annotation, as `create` and `edit` have it.
+#[must_use]
+pub fn remembering(manifest: &Value) -> Value {
+    let mut object = manifest.clone();
+    let text = remembered(manifest);
+    annotations(&mut object).insert(LAST_APPLIED.to_owned(), Value::String(text));
+    object
+}
+
 /// The manifest of the last apply, if the object was applied.
 #[must_use]
 pub fn last_applied(current: &Value) -> Option<Value> {

@@ -95,6 +95,17 @@ pub fn kubeconfig_path(global: &Global) -> Option<PathBuf> {
     invoking.or(own)
 }
 
+/// All files that are read together: those of $KUBECONFIG, or the one.
+pub fn kubeconfig_paths(global: &Global) -> Vec<PathBuf> {
+    let list = env::var_os("KUBECONFIG").filter(|list| global.kubeconfig.is_none() && !list.is_empty());
+    match list {
+        Some(list) => env::split_paths(&list)
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect(),
+        None => kubeconfig_path(global).into_iter().collect(),
+    }
+}
+
 fn read(global: &Global) -> Result<Kubeconfig, Failure> {
     let bad = |problem: String| Failure::Kubeconfig { problem };
     let several = global.kubeconfig.is_none()

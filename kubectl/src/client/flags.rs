@@ -64,6 +64,9 @@ pub struct ConnectionFlags {
     /// Ask for answers as they are, without compression (they always are).
     #[arg(long, global = true, hide = true)]
     pub disable_compression: bool,
+    /// Go on only when the server is of the Kubernetes version that minikctl is made for.
+    #[arg(long, global = true, hide = true)]
+    pub match_server_version: bool,
     /// Let a warning of the server fail the command.
     #[arg(long, global = true, hide = true)]
     pub warnings_as_errors: bool,

@@ -33,7 +33,7 @@ use crate::cli::Global;
 use crate::failure::Failure;
 use crate::resources::{Resource, Resources, UnknownResource};
 
-pub use config::{context, kubeconfig_path};
+pub use config::{context, kubeconfig_path, kubeconfig_paths};
 pub use flags::ConnectionFlags;
 
 /// Asks for objects as the server prints them.
@@ -43,6 +43,16 @@ const JSON: &str = "application/json";
 const MOST_RETRIES: u32 = 10;
 /// The longest that a server may put a request off.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// The Kubernetes whose kinds and defaults minikctl knows.
+const KUBERNETES: &str = "v1.36";
+
+/// Whether `v1.36.2` is of `v1.36`. Pure.
+fn is_of(version: &str, minor: &str) -> bool {
+    version
+        .strip_prefix(minor)
+        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+}
 
 /// How many warnings servers have sent in this process.
 static WARNINGS: AtomicUsize = AtomicUsize::new(0);
@@ -95,7 +105,7 @@ impl Session {
         let proxy = proxy::Proxy::on_the_way(&config.cluster_url, proxy_url.as_deref());
         let proxy = proxy.map_err(|error| bad(error.to_string()))?;
         let kube = transport::open(&config, proxy, global.verbosity).map_err(|error| bad(error.to_string()))?;
-        Ok(Self {
+        let session = Self {
             kube,
             namespace,
             namespace_is_explicit: global.namespace.is_some(),
@@ -106,7 +116,16 @@ impl Session {
             cache_dir: global.connection.cache_dir.clone(),
             resources: RefCell::default(),
             warned: RefCell::default(),
-        })
+        };
+        if global.connection.match_server_version {
+            let answer = session.get("/version").await?;
+            let version = answer["gitVersion"].as_str().unwrap_or_default();
+            if !is_of(version, KUBERNETES) {
+                let problem = format!("server version ({version}) differs from client version ({KUBERNETES})");
+                return Err(Failure::Version { problem });
+            }
+        }
+        Ok(session)
     }
 
     /// GETs a path as JSON.
@@ -172,6 +191,14 @@ impl Session {
             answer.map_err(|error| Failure::from_kube(error, &server))
         });
         let lines = answer.await?.lines();
+        // A watch is one request too: it ends in time.
+        let timeout = self.timeout;
+        let lines = lines.take_until(async move {
+            match timeout {
+                Some(timeout) => tokio::time::sleep(timeout).await,
+                None => std::future::pending().await,
+            }
+        });
         let path = path.to_owned();
         Ok(lines
             .map_err(|error| Failure::Unreachable {
@@ -230,6 +257,12 @@ impl Session {
         let resources = Rc::new(resources);
         *self.resources.borrow_mut() = Some(resources.clone());
         resources
+    }
+
+    /// Whether requests, watches among them, end by themselves.
+    #[must_use]
+    pub fn has_timeout(&self) -> bool {
+        self.timeout.is_some()
     }
 
     /// Host and port, for messages.
@@ -417,6 +450,12 @@ fn put_off(status: http::StatusCode, headers: &http::HeaderMap) -> Option<Durati
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patches_of_a_version_are_of_it() {
+        assert!(is_of("v1.36.0+minik", KUBERNETES) && is_of("v1.36", KUBERNETES));
+        assert!(!is_of("v1.33.1", KUBERNETES) && !is_of("v1.360", KUBERNETES));
+    }
 
     #[test]
     fn warnings_are_unquoted() {

@@ -210,7 +210,7 @@ fn confirmed(victims: &[Named]) -> anyhow::Result<bool> {
     for victim in victims {
         writeln!(out, "{}", victim.shown())?;
     }
-    write!(out, "Do you want to continue? (y/N): ")?;
+    write!(out, "Do you want to continue? (y/n): ")?;
     out.flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;

@@ -15,6 +15,8 @@ use crate::failure::{Failure, Several};
 use crate::manifest;
 use crate::resources::Resource;
 
+const JSON: &str = "application/json";
+
 /// Arguments of `describe`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -28,6 +30,12 @@ pub struct Describe {
     /// Show the objects that a file names.
     #[arg(short, long = "filename", value_name = "FILE", conflicts_with = "what")]
     filename: Vec<String>,
+    /// Read folders with what is below them.
+    #[arg(short = 'R', long)]
+    recursive: bool,
+    /// How many objects to ask for at once.
+    #[arg(long, default_value_t = 500, value_name = "NUMBER")]
+    chunk_size: u32,
     /// In all namespaces.
     #[arg(short = 'A', long)]
     all_namespaces: bool,
@@ -63,7 +71,7 @@ impl Describe {
 
     async fn objects(&self, session: &Session) -> anyhow::Result<(Vec<(Resource, Value)>, Vec<anyhow::Error>)> {
         let (mut objects, mut errors) = (Vec::new(), Vec::new());
-        for document in manifest::read(&self.filename, false).await {
+        for document in manifest::read(&self.filename, self.recursive).await {
             let mut document = document?;
             let resource = super::apply::place(session, &mut document).await?;
             let path = resource.object(document.text("/metadata/namespace"), document.text("/metadata/name"));
@@ -91,8 +99,11 @@ impl Describe {
                     labels: self.selector.clone(),
                     fields: None,
                 };
-                let path = format!("{}{}", target.resource.collection(namespace), selectors.query(&[]));
-                let found = items(&target.resource, session.get(&path).await?);
+                let collection = target.resource.collection(namespace);
+                let (pages, ended) = target::pages(session, &collection, &selectors, self.chunk_size, JSON, &[]).await;
+                ended?;
+                let pages = pages.into_iter();
+                let found: Vec<Value> = pages.flat_map(|page| items(&target.resource, page)).collect();
                 if found.is_empty() {
                     match namespace.filter(|_| target.resource.namespaced) {
                         Some(namespace) => {

@@ -8,17 +8,21 @@ use std::{env, fs};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use futures::{StreamExt as _, TryStreamExt as _};
 use http::Method;
+use minik_api::selector::Labels;
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
 use crate::apply;
 use crate::cli::Global;
 use crate::client::Session;
+use crate::commands::apply::prune::{self, Visited};
 use crate::commands::objects::{Files, Named, Selection, Wanted, finish};
 use crate::commands::target::query;
 use crate::failure::{self, Exit, Failure};
 use crate::print::{output, style, yaml};
+use crate::resources::Resource;
 
 /// Arguments of `diff`.
 #[derive(Args, Debug)]
@@ -41,6 +45,15 @@ pub struct Diff {
     /// The name under which fields are managed.
     #[arg(long, value_name = "NAME")]
     field_manager: Option<String>,
+    /// Also show what `apply --prune` would delete.
+    #[arg(long)]
+    prune: bool,
+    /// The kinds that may be pruned: core/v1/ConfigMap; may be repeated.
+    #[arg(long, value_name = "GROUP/VERSION/KIND", requires = "prune")]
+    prune_allowlist: Vec<String>,
+    /// How many objects to ask for at once.
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    concurrency: usize,
     /// Show the values of secrets.
     #[arg(long)]
     show_secrets: bool,
@@ -55,6 +68,7 @@ struct Pair {
     name: String,
     live: Value,
     merged: Value,
+    is_secret: bool,
 }
 
 impl Diff {
@@ -82,17 +96,26 @@ impl Diff {
         };
         let (found, errors) = wanted.find(&session).await?;
         finish(errors)?;
-        let mut pairs = Vec::new();
-        for named in found {
-            let mut pair = self.pair(&session, &named).await?;
+        let selector = self.selector.as_deref().map(Labels::parse).transpose()?;
+        let chosen = found.into_iter().filter(|named| {
+            let document = named.document.as_ref();
+            selector
+                .as_ref()
+                .is_none_or(|selector| document.is_some_and(|of| selector.matches(&of.labels())))
+        });
+        let pairs = futures::stream::iter(chosen).map(async |named| self.pair(&session, named).await);
+        let mut pairs: Vec<Pair> = pairs.buffered(self.concurrency.max(1)).try_collect().await?;
+        if self.prune {
+            self.add_orphans(&session, &mut pairs).await?;
+        }
+        for pair in &mut pairs {
             if !self.show_managed_fields {
                 output::drop_managed_fields(&mut pair.live);
                 output::drop_managed_fields(&mut pair.merged);
             }
-            if !self.show_secrets && named.resource.kind == "Secret" && named.resource.group.is_empty() {
+            if !self.show_secrets && pair.is_secret {
                 mask(&mut pair.live, &mut pair.merged);
             }
-            pairs.push(pair);
         }
         pairs.sort_by(|a, b| a.name.cmp(&b.name));
         match env::var("KUBECTL_EXTERNAL_DIFF")
@@ -104,30 +127,34 @@ impl Diff {
         }
     }
 
-    async fn pair(&self, session: &Session, named: &Named) -> anyhow::Result<Pair> {
+    /// What `apply --prune` would delete, as pairs of which nothing is left.
+    async fn add_orphans(&self, session: &Session, pairs: &mut Vec<Pair>) -> anyhow::Result<()> {
+        let applied = |pair: &Pair| Visited::of(if pair.live.is_null() { &pair.merged } else { &pair.live });
+        let applied: Vec<Visited> = pairs.iter().map(applied).collect();
+        let prunable = prune::prunable(session, &self.prune_allowlist).await?;
+        for (resource, live) in prune::orphans(session, &prunable, self.selector.as_ref(), &applied).await? {
+            let text = |field: &str| live["metadata"][field].as_str().unwrap_or_default();
+            pairs.push(Pair {
+                name: name_of(resource, text("namespace"), text("name")),
+                is_secret: is_secret(resource),
+                live,
+                merged: Value::Null,
+            });
+        }
+        Ok(())
+    }
+
+    async fn pair(&self, session: &Session, named: Named) -> anyhow::Result<Pair> {
         let document = named.document.as_ref().expect("every object comes from a file");
         let live = match session.get(&named.path()).await {
             Ok(live) => live,
             Err(failure) if failure.is_not_found() => Value::Null,
             Err(failure) => return Err(failure.into()),
         };
-        let merged = self.merged(session, named, &document.object, &live).await?;
-        let resource = &named.resource;
-        let group = if resource.group.is_empty() {
-            String::new()
-        } else {
-            format!("{}.", resource.group)
-        };
-        let namespace = if resource.namespaced {
-            named.namespace.as_str()
-        } else {
-            ""
-        };
+        let merged = self.merged(session, &named, &document.object, &live).await?;
         Ok(Pair {
-            name: format!(
-                "{group}{}.{}.{namespace}.{}",
-                resource.version, resource.kind, named.name
-            ),
+            name: name_of(&named.resource, &named.namespace, &named.name),
+            is_secret: is_secret(&named.resource),
             live,
             merged,
         })
@@ -163,6 +190,20 @@ impl Diff {
         let path = format!("{}{}", named.path(), query(&parameters));
         session.send(Method::PATCH, &path, patch.kind, &patch.body).await
     }
+}
+
+/// The name of an object's file: `apps.v1.Deployment.default.web`.
+fn name_of(resource: &Resource, namespace: &str, name: &str) -> String {
+    let group = match resource.group.as_str() {
+        "" => String::new(),
+        group => format!("{group}."),
+    };
+    let namespace = if resource.namespaced { namespace } else { "" };
+    format!("{group}{}.{}.{namespace}.{name}", resource.version, resource.kind)
+}
+
+fn is_secret(resource: &Resource) -> bool {
+    resource.kind == "Secret" && resource.group.is_empty()
 }
 
 /// Prints the differences as diff -u does; whether there are any.
@@ -292,6 +333,7 @@ mod tests {
             name: "v1.ConfigMap.default.c".to_owned(),
             live: json!({"data": {"a": "1", "b": "2"}}),
             merged: json!({"data": {"a": "1", "b": "3"}}),
+            is_secret: false,
         };
         assert_eq!(
             lines(&pair),

@@ -14,6 +14,7 @@ use crate::cli::Global;
 use crate::client::Session;
 use crate::commands::following::Followed;
 use crate::commands::making::Making;
+use crate::commands::removing::{Removing, gone, uid_of};
 use crate::commands::streams::Streams;
 use crate::commands::writing::DryRun;
 use crate::commands::{duration, pod};
@@ -65,6 +66,11 @@ pub struct Run {
     /// Delete the pod when the command has ended (with -i).
     #[arg(long = "rm")]
     remove: bool,
+    #[command(flatten)]
+    removing: Removing,
+    /// Forget the pod at once, whatever becomes of its processes (with --rm).
+    #[arg(long, requires = "remove")]
+    force: bool,
     /// Join the container's output, as -i does.
     #[arg(long)]
     attach: bool,
@@ -104,7 +110,7 @@ impl Run {
         let session = Session::open(global).await?;
         let joined = self.join(&session, &resource, &made).await;
         if self.remove {
-            delete(&session, &resource, &made, self.quiet).await?;
+            self.delete(&session, &resource, &made).await?;
         }
         joined
     }
@@ -204,6 +210,32 @@ impl Run {
         plain.create(global, "kubectl-run", service, "created").await?;
         if matches!(self.making.writing.output, Some(Output::Yaml)) {
             writeln!(anstream::stdout(), "---")?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the pod whose command has ended.
+    async fn delete(&self, session: &Session, resource: &Resource, made: &Value) -> anyhow::Result<()> {
+        let text = |field: &str| made["metadata"][field].as_str().unwrap_or_default();
+        let pod = Followed {
+            resource,
+            namespace: text("namespace"),
+            name: text("name"),
+        };
+        let path = resource.object(pod.namespace, pod.name);
+        let mut options = self.removing.options();
+        if self.force && options["gracePeriodSeconds"].is_null() {
+            options["gracePeriodSeconds"] = json!(0);
+        }
+        let uid = match session.send(Method::DELETE, &path, "application/json", &options).await {
+            Err(failure) if !failure.is_not_found() => return Err(failure.into()),
+            answer => uid_of(&answer.unwrap_or_default()).to_owned(),
+        };
+        if !self.quiet {
+            writeln!(anstream::stdout(), "pod {:?} deleted", pod.name)?;
+        }
+        if self.removing.wait {
+            self.removing.in_time(gone(session, pod, &uid)).await?;
         }
         Ok(())
     }
@@ -314,21 +346,6 @@ async fn log(session: &Session, pod: &Value, container: &str) -> anyhow::Result<
         out.write_all(&buffer[..length])?;
         out.flush()?;
     }
-}
-
-async fn delete(session: &Session, resource: &Resource, made: &Value, quiet: bool) -> anyhow::Result<()> {
-    let text = |field: &str| made["metadata"][field].as_str().unwrap_or_default();
-    let (namespace, name) = (text("namespace"), text("name"));
-    let path = resource.object(namespace, name);
-    let options = json!({"propagationPolicy": "Background"});
-    match session.send(Method::DELETE, &path, "application/json", &options).await {
-        Err(failure) if !failure.is_not_found() => return Err(failure.into()),
-        _ => {}
-    }
-    if !quiet {
-        writeln!(anstream::stdout(), "pod {name:?} deleted")?;
-    }
-    Ok(())
 }
 
 /// `NAME=VALUE`s. Pure.

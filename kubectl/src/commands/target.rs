@@ -1,8 +1,10 @@
 //! How users name objects: `pods`, `pod nginx`, `pod/nginx svc/web`, `pods,services`.
 
 use anyhow::bail;
+use serde_json::Value;
 
 use crate::client::Session;
+use crate::failure::Failure;
 use crate::resources::{Resource, escape};
 
 /// A kind and some of its objects; no names means all of them.
@@ -90,6 +92,38 @@ impl Selectors {
             .into_iter()
             .filter_map(|(name, value)| value.as_deref().map(|value| (name, value)));
         query(&own.chain(further.iter().copied()).collect::<Vec<_>>())
+    }
+}
+
+/// A list, page by page of at most `chunk` objects (0: all at once), as far as it came, and why it came no further.
+pub async fn pages(
+    session: &Session,
+    collection: &str,
+    selectors: &Selectors,
+    chunk: u32,
+    accept: &str,
+    further: &[(&str, &str)],
+) -> (Vec<Value>, Result<(), Failure>) {
+    let limit = chunk.to_string();
+    let (mut pages, mut next) = (Vec::new(), String::new());
+    loop {
+        let mut parameters = further.to_vec();
+        if chunk > 0 {
+            parameters.push(("limit", &limit));
+        }
+        if !next.is_empty() {
+            parameters.push(("continue", &next));
+        }
+        let path = format!("{collection}{}", selectors.query(&parameters));
+        let page = match session.get_as(&path, accept).await {
+            Ok(page) => page,
+            Err(failure) => return (pages, Err(failure)),
+        };
+        next = page["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
+        pages.push(page);
+        if next.is_empty() {
+            return (pages, Ok(()));
+        }
     }
 }
 

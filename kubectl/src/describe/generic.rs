@@ -5,12 +5,9 @@ use serde_json::Value;
 use super::sheet::{Sheet, plain};
 
 pub fn describe(sheet: &mut Sheet, object: &Value) {
-    sheet.metadata(object, object["metadata"]["namespace"].is_string());
+    sheet.metadata(object, true);
     sheet.labels_and_annotations(object);
-    sheet.field(0, "API Version", &plain(&object["apiVersion"]));
-    sheet.field(0, "Kind", &plain(&object["kind"]));
-    let shown = |name: &str| !matches!(name, "apiVersion" | "kind");
-    for (name, value) in object.as_object().into_iter().flatten().filter(|(name, _)| shown(name)) {
+    for (name, value) in object.as_object().into_iter().flatten() {
         let mut value = value.clone();
         if name == "metadata"
             && let Some(metadata) = value.as_object_mut()
@@ -52,8 +49,10 @@ fn field(sheet: &mut Sheet, depth: usize, name: &str, value: &Value) {
 
 /// `podCIDR` becomes `Pod CIDR`.
 fn label(name: &str) -> String {
-    if name == "uid" {
-        return "UID".to_owned();
+    match name {
+        "uid" => return "UID".to_owned(),
+        "apiVersion" => return "API Version".to_owned(),
+        _ => {}
     }
     let mut label = String::new();
     let mut before = ' ';

@@ -4,18 +4,21 @@
 
 mod access;
 mod autoscaler;
+mod certificate;
 mod config;
+mod container;
 mod generic;
 mod limits;
 mod namespace;
 mod network;
 mod node;
-pub mod pod;
+mod pod;
 mod policy;
 mod service;
 mod sheet;
 mod storage;
 mod template;
+mod volume;
 mod workload;
 
 use jiff::Timestamp;
@@ -66,14 +69,19 @@ pub fn describe(subject: &Subject, now: Timestamp) -> String {
         ("autoscaling", "HorizontalPodAutoscaler") => autoscaler::describe(&mut sheet, object),
         ("batch", "CronJob") => workload::cron_job(&mut sheet, object),
         ("batch", "Job") => workload::job(&mut sheet, object),
+        ("certificates.k8s.io", "CertificateSigningRequest") => certificate::describe(&mut sheet, object),
         ("discovery.k8s.io", "EndpointSlice") => network::endpoint_slice(&mut sheet, object),
         ("networking.k8s.io", "Ingress") => network::ingress(&mut sheet, object, related),
         ("networking.k8s.io", "IngressClass") => network::ingress_class(&mut sheet, object),
+        ("networking.k8s.io", "IPAddress") => network::ip_address(&mut sheet, object),
+        ("networking.k8s.io", "ServiceCIDR") => network::service_cidr(&mut sheet, object),
         ("networking.k8s.io", "NetworkPolicy") => policy::describe(&mut sheet, object),
         ("policy", "PodDisruptionBudget") => limits::budget(&mut sheet, object),
         ("rbac.authorization.k8s.io", "ClusterRole" | "Role") => access::role(&mut sheet, object),
         ("rbac.authorization.k8s.io", "ClusterRoleBinding" | "RoleBinding") => access::binding(&mut sheet, object),
         ("scheduling.k8s.io", "PriorityClass") => limits::priority_class(&mut sheet, object),
+        ("storage.k8s.io", "CSINode") => storage::csi_node(&mut sheet, object),
+        ("storage.k8s.io", "VolumeAttributesClass") => storage::attributes_class(&mut sheet, object),
         ("storage.k8s.io", "StorageClass") => storage::class(&mut sheet, object),
         _ => generic::describe(&mut sheet, object),
     }

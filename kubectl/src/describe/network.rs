@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::sheet::{Sheet, items, or, plain};
+use super::sheet::{Sheet, date, items, or, plain};
 
 /// An ingress, with the services that it sends requests to and their endpoint slices.
 pub fn ingress(sheet: &mut Sheet, object: &Value, related: &[Value]) {
@@ -212,6 +212,45 @@ pub fn endpoint_slice(sheet: &mut Sheet, object: &Value) {
 
 fn none_or(text: String) -> String {
     if text.is_empty() { "<none>".to_owned() } else { text }
+}
+
+/// An address that is taken, and by whom.
+pub fn ip_address(sheet: &mut Sheet, object: &Value) {
+    sheet.metadata(object, false);
+    sheet.labels_and_annotations(object);
+    let parent = &object["spec"]["parentRef"];
+    if parent.is_object() {
+        sheet.line(0, "Parent Reference:");
+        for (label, field) in [
+            ("Group", "group"),
+            ("Resource", "resource"),
+            ("Namespace", "namespace"),
+            ("Name", "name"),
+        ] {
+            sheet.field(1, label, &plain(&parent[field]));
+        }
+    }
+}
+
+/// A range that services get their addresses from.
+pub fn service_cidr(sheet: &mut Sheet, object: &Value) {
+    sheet.metadata(object, false);
+    sheet.labels_and_annotations(object);
+    let cidrs: Vec<String> = items(&object["spec"]["cidrs"]).iter().map(plain).collect();
+    sheet.field(0, "CIDRs", &cidrs.join(", "));
+    let conditions = items(&object["status"]["conditions"]);
+    if conditions.is_empty() {
+        return;
+    }
+    let row = |condition: &Value| {
+        let text = |field: &str| plain(&condition[field]);
+        let since = date(&condition["lastTransitionTime"]);
+        vec![text("type"), text("status"), since, text("reason"), text("message")]
+    };
+    let rows: Vec<Vec<String>> = conditions.iter().map(row).collect();
+    sheet.line(0, "Status:");
+    sheet.line(0, "Conditions:");
+    sheet.table(1, &["Type", "Status", "LastTransitionTime", "Reason", "Message"], &rows);
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::pod;
-use super::sheet::{Sheet, capital, items, or, plain};
+use super::sheet::{Sheet, capital, date, items, or, plain};
+use super::volume;
 use crate::print::{age, table};
 
 /// A claim, and the pods that use it.
@@ -67,7 +67,7 @@ pub fn volume(sheet: &mut Sheet, object: &Value) {
     sheet.field(0, "Message", &plain(&object["status"]["message"]));
     sheet.line(0, "Source:");
     if spec["hostPath"].is_object() {
-        pod::volume_source(sheet, "hostPath", &spec["hostPath"]);
+        volume::volume_source(sheet, "hostPath", &spec["hostPath"]);
     } else if spec["local"].is_object() {
         sheet.field(
             2,
@@ -117,6 +117,36 @@ pub fn class(sheet: &mut Sheet, object: &Value) {
     }
     sheet.field_if(0, "ReclaimPolicy", &object["reclaimPolicy"]);
     sheet.field_if(0, "VolumeBindingMode", &object["volumeBindingMode"]);
+}
+
+/// What a node's storage drivers say of it.
+pub fn csi_node(sheet: &mut Sheet, object: &Value) {
+    sheet.metadata(object, false);
+    sheet.labels_and_annotations(object);
+    sheet.field(0, "CreationTimestamp", &date(&object["metadata"]["creationTimestamp"]));
+    sheet.line(0, "Spec:");
+    let drivers = items(&object["spec"]["drivers"]);
+    if !drivers.is_empty() {
+        sheet.line(1, "Drivers:");
+    }
+    for driver in drivers {
+        sheet.line(2, &format!("{}:", plain(&driver["name"])));
+        sheet.field(3, "Node ID", &plain(&driver["nodeID"]));
+        if driver["allocatable"]["count"].is_number() {
+            sheet.line(3, "Allocatables:");
+            sheet.field(4, "Count", &plain(&driver["allocatable"]["count"]));
+        }
+        if driver["topologyKeys"].is_array() {
+            sheet.field(3, "Topology Keys", &format!("[{}]", plain(&driver["topologyKeys"])));
+        }
+    }
+}
+
+pub fn attributes_class(sheet: &mut Sheet, object: &Value) {
+    sheet.metadata(object, false);
+    sheet.field(0, "Annotations", &table::labels(&object["metadata"]["annotations"]));
+    sheet.field(0, "DriverName", &plain(&object["driverName"]));
+    sheet.field(0, "Parameters", &table::labels(&object["parameters"]));
 }
 
 fn phase(sheet: &mut Sheet, object: &Value) {

@@ -144,12 +144,12 @@ impl Runtime for Client {
         })
     }
 
-    fn run_pod_sandbox(&self, config: cri::PodSandboxConfig) -> Call<'_, String> {
+    fn run_pod_sandbox(&self, config: cri::PodSandboxConfig, handler: String) -> Call<'_, String> {
         let mut client = self.runtime.clone();
         Box::pin(async move {
             let message = request(cri::RunPodSandboxRequest {
                 config: Some(config),
-                runtime_handler: String::new(),
+                runtime_handler: handler,
             });
             let answer = unary("RunPodSandbox", SHORT, client.run_pod_sandbox(message)).await?;
             Ok(answer.pod_sandbox_id)

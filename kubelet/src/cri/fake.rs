@@ -117,10 +117,12 @@ impl Runtime for Fake {
         self.answer("Status", |_| Ok(cri::RuntimeStatus::default()))
     }
 
-    fn run_pod_sandbox(&self, config: cri::PodSandboxConfig) -> Call<'_, String> {
+    fn run_pod_sandbox(&self, config: cri::PodSandboxConfig, handler: String) -> Call<'_, String> {
         self.answer("RunPodSandbox", |state| {
             let id = state.id();
-            state.calls.push("RunPodSandbox".into());
+            state
+                .calls
+                .push(["RunPodSandbox", &handler].join(" ").trim_end().to_owned());
             let status = cri::PodSandboxStatus {
                 id: id.clone(),
                 metadata: config.metadata,

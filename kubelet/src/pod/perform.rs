@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::action::Action;
+use super::cgroup;
 use super::start::{Start, start};
 use super::worker::Message;
 use super::{Pod, hooks, pull};
@@ -145,13 +146,33 @@ async fn run_sandbox(context: &Context, pod: &Pod, attempt: u32) -> Result<Done,
     let made = volumes::files::directory(&log_dir, 0o755);
     made.map_err(|error| Failed::new("CreatePodSandboxError", error.to_string()))?;
     let config = sandbox_config(context, pod, attempt);
-    let ran = context.runtime.run_pod_sandbox(config).await;
-    ran.map(|_| Done::Nothing).map_err(|error| {
-        let message = format!("Failed to create pod sandbox: {}", error.message);
+    let failed = |message: &str| {
+        let message = format!("Failed to create pod sandbox: {message}");
         context
             .recorder
             .pod(pod, None, Severity::Warning, "FailedCreatePodSandBox", message);
+    };
+    let handler = runtime_handler(context, pod)
+        .await
+        .inspect_err(|error| failed(&error.message))?;
+    let ran = context.runtime.run_pod_sandbox(config, handler).await;
+    ran.map(|_| Done::Nothing).map_err(|error| {
+        failed(&error.message);
         Failed::call("FailedCreatePodSandBox")(error)
+    })
+}
+
+/// What the pod's runtime class calls the runtime that it wants; the default one has no name.
+async fn runtime_handler(context: &Context, pod: &Pod) -> Result<String, Failed> {
+    let Some(class) = pod.spec.runtime_class_name.as_deref().filter(|class| !class.is_empty()) else {
+        return Ok(String::new());
+    };
+    let reason = "FailedCreatePodSandBox";
+    let found = context.lookup.runtime_handler(class).await;
+    let found = found.map_err(|error| Failed::new(reason, error.to_string()))?;
+    found.ok_or_else(|| {
+        let message = format!("failed to get runtime handler: runtimeclass.node.k8s.io \"{class}\" not found");
+        Failed::new(reason, message)
     })
 }
 
@@ -213,6 +234,7 @@ async fn finish(context: &Context, pod: &Pod, told: Option<watch::Receiver<bool>
     let failed = |error: volumes::VolumeError| Failed::new("FailedRemovePodDir", error.to_string());
     volumes::remove(&context.node.pod_dir(&pod.uid)).map_err(failed)?;
     volumes::remove(&context.node.log_dir(pod)).map_err(failed)?;
+    cgroup::remove(&sandbox::cgroup(pod, &context.node));
     Ok(Done::Finished)
 }
 

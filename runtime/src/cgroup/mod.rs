@@ -156,6 +156,11 @@ pub trait Driver: Debug + Send + Sync {
     /// # Errors
     /// Its processes can't be listed.
     fn kill(&self, path: &CgroupPath) -> Result<(), CgroupError>;
+    /// Stops the clock of all processes in the cgroup and all below, or lets them go on. The kernel does so in a moment.
+    ///
+    /// # Errors
+    /// The host can't, or the cgroup is gone.
+    fn freeze(&self, path: &CgroupPath, frozen: bool) -> Result<(), CgroupError>;
     /// Removes the cgroup and all below; fine when it is gone.
     ///
     /// # Errors

@@ -231,6 +231,17 @@ impl Driver for V1 {
         }
     }
 
+    fn freeze(&self, path: &CgroupPath, frozen: bool) -> Result<(), CgroupError> {
+        match (self.directory("freezer", path), &self.unified) {
+            (None, Some(unified)) => unified.freeze(path, frozen),
+            (directory, _) => {
+                let state = if frozen { "FROZEN" } else { "THAWED" };
+                let directory = directory.unwrap_or_else(|| self.leading(path));
+                write(&directory.join("freezer.state"), state)
+            }
+        }
+    }
+
     fn remove(&self, path: &CgroupPath) -> Result<(), CgroupError> {
         let mut result = Ok(());
         for directory in self.directories(path) {

@@ -164,6 +164,11 @@ impl Driver for V2 {
         Ok(())
     }
 
+    fn freeze(&self, path: &CgroupPath, frozen: bool) -> Result<(), CgroupError> {
+        let value = if frozen { "1" } else { "0" };
+        write(&path.below(&self.mount).join("cgroup.freeze"), value)
+    }
+
     fn remove(&self, path: &CgroupPath) -> Result<(), CgroupError> {
         remove_tree(&path.below(&self.mount))
     }

@@ -12,10 +12,10 @@ use crate::shim::{FaultKind, ShimError};
 use crate::state::Lookup;
 
 /// A verb's answer.
-pub(super) type Answer<T> = Result<T, Status>;
+pub(crate) type Answer<T> = Result<T, Status>;
 
 /// An error with this code.
-pub(super) fn with_code(code: Code) -> impl Fn(&dyn Error) -> Status {
+pub(crate) fn with_code(code: Code) -> impl Fn(&dyn Error) -> Status {
     move |error| Status::new(code, chain(error))
 }
 
@@ -35,7 +35,8 @@ impl From<SandboxError> for Status {
             | SandboxError::InvalidPort(_)
             | SandboxError::InvalidAddress(_)
             | SandboxError::Sctp
-            | SandboxError::UserNamespace => Code::InvalidArgument,
+            | SandboxError::UserNamespace(_) => Code::InvalidArgument,
+            SandboxError::NoUserNamespaces(_) => Code::FailedPrecondition,
             SandboxError::Exists { .. } => Code::AlreadyExists,
             SandboxError::Address(NetworkError::Exhausted { .. }) => Code::ResourceExhausted,
             SandboxError::Unkillable { .. } => Code::DeadlineExceeded,
@@ -64,12 +65,12 @@ pub(super) fn code_of(error: &ShimError) -> Code {
 }
 
 /// What a shim says, about a thing.
-pub(super) fn shim_failed(error: &ShimError, act: &str, thing: &str) -> Status {
+pub(crate) fn shim_failed(error: &ShimError, act: &str, thing: &str) -> Status {
     Status::new(code_of(error), format!("{act} {thing}: {}", chain(error)))
 }
 
 /// Runs a verb in a task of its own, so that it ends even if the client doesn't wait for it.
-pub(super) async fn to_the_end<T: Send + 'static>(verb: impl Future<Output = Answer<T>> + Send + 'static) -> Answer<T> {
+pub(crate) async fn to_the_end<T: Send + 'static>(verb: impl Future<Output = Answer<T>> + Send + 'static) -> Answer<T> {
     match tokio::spawn(in_this_trace(verb)).await {
         Ok(answer) => answer,
         Err(error) => Err(Status::internal(format!("the runtime failed on this request: {error}"))),

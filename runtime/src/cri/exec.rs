@@ -112,7 +112,7 @@ pub(super) fn drain(reader: &impl AsFd, mut take: impl FnMut(&[u8])) {
 }
 
 /// A pipe for a command to write to: its end, and ours.
-pub(super) fn output_pipe() -> io::Result<(OwnedFd, pipe::Receiver)> {
+pub(crate) fn output_pipe() -> io::Result<(OwnedFd, pipe::Receiver)> {
     let (sender, receiver) = pipe::pipe()?;
     // Programs expect their standard streams to wait.
     Ok((sender.into_blocking_fd()?, receiver))
@@ -137,7 +137,7 @@ pub(super) fn running(daemon: &Daemon, id: &str) -> Answer<ContainerRecord> {
 }
 
 /// A process like the container's own, with another command.
-pub(super) fn process(daemon: &Daemon, id: &str, command: Vec<String>, tty: bool) -> Answer<Process> {
+pub(crate) fn process(daemon: &Daemon, id: &str, command: Vec<String>, tty: bool) -> Answer<Process> {
     if command.is_empty() {
         return Err(Status::invalid_argument("no command to run"));
     }

@@ -32,8 +32,12 @@ mod streams;
 mod trace;
 mod update;
 
+pub(crate) use answer::{Answer, shim_failed, to_the_end, with_code};
+pub(crate) use exec::output_pipe;
+pub(crate) use exec::process as exec_process;
 pub(crate) use image_service::ImageServer;
 pub(crate) use remove::remove_files;
 pub(crate) use runtime_service::RuntimeServer;
-pub(crate) use streams::ContainerStreams;
+pub(crate) use signal::number as signal_number;
+pub(crate) use streams::{ContainerStreams, SessionError, attach_to, following_size, input, on_pipes, on_terminal};
 pub(crate) use trace::TraceLayer;

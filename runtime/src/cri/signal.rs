@@ -24,7 +24,7 @@ pub(super) fn cri_signal(wanted: i32) -> cri::Signal {
 }
 
 /// `SIGQUIT`, `QUIT`, `sigquit`, `3`, `SIGRTMIN+3`.
-fn number(name: &str) -> Option<i32> {
+pub(crate) fn number(name: &str) -> Option<i32> {
     let name = name.trim().to_ascii_uppercase();
     if let Ok(number) = name.parse::<i32>() {
         return (1..=REAL_TIME_MAX).contains(&number).then_some(number);

@@ -21,7 +21,7 @@ use super::exec;
 use super::start;
 use crate::daemon::Daemon;
 use crate::images::error::chain;
-use crate::shim::{ExecStdio, Exit, ShimError};
+use crate::shim::{ExecStdio, Exit, Shim, ShimError};
 use crate::streaming::{Backend, Outcome, Output, Streams, TerminalSize};
 use crate::sys::terminal;
 
@@ -57,7 +57,7 @@ impl Backend for ContainerStreams {
 
 /// Why a session couldn't be; its text is for the user.
 #[derive(Debug, thiserror::Error)]
-enum SessionError {
+pub(crate) enum SessionError {
     #[error("{0}")]
     NotThere(String),
     #[error("{}", chain(.0))]
@@ -123,7 +123,7 @@ async fn run(daemon: &Daemon, request: cri::ExecRequest, mut streams: Streams) -
 }
 
 /// A pipe for the process to read from, if the user types.
-fn input(streams: &Streams) -> io::Result<(Option<OwnedFd>, Option<pipe::Sender>)> {
+pub(crate) fn input(streams: &Streams) -> io::Result<(Option<OwnedFd>, Option<pipe::Sender>)> {
     if streams.stdin.is_none() {
         return Ok((None, None));
     }
@@ -131,7 +131,7 @@ fn input(streams: &Streams) -> io::Result<(Option<OwnedFd>, Option<pipe::Sender>
     Ok((Some(fd), Some(sender)))
 }
 
-async fn on_pipes(
+pub(crate) async fn on_pipes(
     stdin: Option<pipe::Sender>,
     stdout: pipe::Receiver,
     stderr: Option<pipe::Receiver>,
@@ -168,7 +168,7 @@ async fn on_pipes(
     Ok(exit.code)
 }
 
-async fn on_terminal(
+pub(crate) async fn on_terminal(
     pty: OwnedFd,
     streams: Streams,
     exit: impl Future<Output = Result<Exit, ShimError>>,
@@ -206,35 +206,56 @@ async fn on_terminal(
 async fn attach(daemon: &Daemon, request: cri::AttachRequest, streams: Streams) -> Result<i32, SessionError> {
     let record = exec::running(daemon, &request.container_id)?;
     let shim = start::shim(daemon, &record.sandbox_id)?;
+    let ended = attach_to(&shim, &record.id, request.tty, streams).await;
+    // The user followed someone else's process: that it failed isn't the session's failure.
+    ended.map(|_| 0)
+}
+
+/// Joins a user with a container's own process; gives its exit code.
+pub(crate) async fn attach_to(shim: &Shim, id: &str, tty: bool, streams: Streams) -> Result<i32, SessionError> {
     let (stdin_fd, stdin) = input(&streams)?;
     let (stdout_fd, stdout) = exec::output_pipe()?;
-    let (stderr_fd, stderr) = if request.tty {
+    let (stderr_fd, stderr) = if tty {
         (None, None)
     } else {
         exec::output_pipe().map(|(a, b)| (Some(a), Some(b)))?
     };
     let attached = shim
-        .attach(&record.id, stdin_fd, Some(stdout_fd), stderr_fd)
+        .attach(id, stdin_fd, Some(stdout_fd), stderr_fd)
         .await
         .map_err(SessionError::Shim)?;
-    let mut size = streams.size.clone();
+    let ended = async { attached.await.ok_or(ShimError::Gone) };
+    following_size(
+        shim,
+        id,
+        tty,
+        streams.size.clone(),
+        on_pipes(stdin, stdout, stderr, streams, ended),
+    )
+    .await
+}
+
+/// Passes the size of the user's terminal on for as long as the session goes on.
+pub(crate) async fn following_size(
+    shim: &Shim,
+    id: &str,
+    tty: bool,
+    mut size: watch::Receiver<Option<TerminalSize>>,
+    session: impl Future<Output = Result<i32, SessionError>>,
+) -> Result<i32, SessionError> {
     size.mark_changed();
     let resizing = async {
         while let Some(size) = next_size(&mut size).await {
-            if request.tty {
-                let _ = shim.resize(&record.id, size.width, size.height).await;
+            if tty {
+                let _ = shim.resize(id, size.width, size.height).await;
             }
         }
     };
-    let ended = async { attached.await.ok_or(ShimError::Gone) };
-    let ended = on_pipes(stdin, stdout, stderr, streams, ended);
-    tokio::pin!(resizing, ended);
-    let ended = tokio::select! {
-        ended = &mut ended => ended,
-        () = &mut resizing => ended.await,
-    };
-    // The user followed someone else's process: that it failed isn't the session's failure.
-    ended.map(|_| 0)
+    tokio::pin!(resizing, session);
+    tokio::select! {
+        ended = &mut session => ended,
+        () = &mut resizing => session.await,
+    }
 }
 
 async fn connect(daemon: Arc<Daemon>, sandbox_id: String, port: u16) -> Result<TcpStream, SessionError> {
@@ -285,7 +306,7 @@ async fn first_size(size: &mut watch::Receiver<Option<TerminalSize>>) -> Option<
 }
 
 /// The terminal's next size; the first one at once if it is known. None when the user is gone.
-async fn next_size(size: &mut watch::Receiver<Option<TerminalSize>>) -> Option<TerminalSize> {
+pub(crate) async fn next_size(size: &mut watch::Receiver<Option<TerminalSize>>) -> Option<TerminalSize> {
     loop {
         size.changed().await.ok()?;
         if let Some(size) = *size.borrow_and_update() {

@@ -117,7 +117,7 @@ async fn kill_containers(daemon: &Arc<Daemon>, id: &str) -> Result<(), SandboxEr
 }
 
 /// Removes the sandbox's directory, with the mounts that hold its namespaces.
-fn remove_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn remove_directory(directory: &Path) -> io::Result<()> {
     shim::clean(directory);
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

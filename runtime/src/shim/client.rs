@@ -210,19 +210,33 @@ impl Shim {
         let request = Request::Start {
             container_id: container_id.to_owned(),
             bundle: bundle.to_owned(),
+            streams: Streams::default(),
         };
-        match self.ask(request).await? {
-            Response::Started {
-                pid,
-                started_at_nanos,
-                notes,
-            } => Ok(Started {
-                pid,
-                started_at_nanos,
-                notes,
-            }),
-            other => Err(unexpected(other)),
-        }
+        started(self.ask(request).await?)
+    }
+
+    /// As [`Shim::start`], with a client that is attached before anything is written. The future is that of
+    /// [`Shim::attach`].
+    ///
+    /// # Errors
+    /// [`Fault`] names the failed step.
+    pub async fn start_attached(
+        &self,
+        container_id: &str,
+        bundle: &Path,
+        stdin: Option<OwnedFd>,
+        stdout: Option<OwnedFd>,
+        stderr: Option<OwnedFd>,
+    ) -> Result<(Started, impl Future<Output = Option<Exit>> + Send + use<>), ShimError> {
+        let request = Request::Start {
+            container_id: container_id.to_owned(),
+            bundle: bundle.to_owned(),
+            streams: announce(stdin.as_ref(), stdout.as_ref(), stderr.as_ref()),
+        };
+        let mut connection = self.open().await?;
+        connection.send(request, &[stdin, stdout, stderr]).await?;
+        let started = started(connection.response().await?)?;
+        Ok((started, ending(connection)))
     }
 
     /// Runs one more process in a container.
@@ -315,12 +329,7 @@ impl Shim {
         let mut connection = self.open().await?;
         connection.send(request, &[stdin, stdout, stderr]).await?;
         match connection.response().await? {
-            Response::Done => Ok(async move {
-                match connection.response().await {
-                    Ok(Response::Exited(exit)) => Some(exit),
-                    _ => None,
-                }
-            }),
+            Response::Done => Ok(ending(connection)),
             other => Err(unexpected(other)),
         }
     }
@@ -438,6 +447,29 @@ fn announce(stdin: Option<&OwnedFd>, stdout: Option<&OwnedFd>, stderr: Option<&O
         stdin: stdin.is_some(),
         stdout: stdout.is_some(),
         stderr: stderr.is_some(),
+    }
+}
+
+fn started(response: Response) -> Result<Started, ShimError> {
+    match response {
+        Response::Started {
+            pid,
+            started_at_nanos,
+            notes,
+        } => Ok(Started {
+            pid,
+            started_at_nanos,
+            notes,
+        }),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// The end of a container that a client is attached to; none when it was let go before.
+async fn ending(mut connection: Connection) -> Option<Exit> {
+    match connection.response().await {
+        Ok(Response::Exited(exit)) => Some(exit),
+        _ => None,
     }
 }
 

@@ -12,10 +12,11 @@ use super::Exit;
 use super::log::Log;
 use super::poller::Token;
 use super::protocol::{ContainerState, Fault, FaultKind};
-use super::streams::Streams;
+use super::streams::{Attached, Streams};
 use crate::cgroup::CgroupPath;
 use crate::launch::{self, Plan, Stdio};
 use crate::oci::annotation;
+use crate::user_namespace::UserNamespace;
 
 /// Names a container within this shim, even when its id is used again.
 pub(super) type Key = u32;
@@ -46,6 +47,8 @@ pub(super) struct Container {
     /// What an exec enters.
     pub(super) namespaces: CloneFlags,
     pub(super) pid_namespace: bool,
+    /// The users of its user namespace, if it has one.
+    pub(super) users: Option<UserNamespace>,
     /// Master of its terminal, to resize.
     pub(super) terminal: Option<OwnedFd>,
     pub(super) streams: Streams,
@@ -88,6 +91,8 @@ pub(super) struct Launching {
     pub(super) notes: Vec<String>,
     pub(super) executing: bool,
     pub(super) terminal: Option<OwnedFd>,
+    /// Streams of the one who starts it, until they are joined with the container's.
+    pub(super) attached: Option<Attached>,
     pub(super) failure: Option<launch::Failure>,
     pub(super) ended: bool,
 }
@@ -102,6 +107,7 @@ impl Launching {
             notes: Vec::new(),
             executing: false,
             terminal: None,
+            attached: None,
             failure: None,
             ended: false,
         }
@@ -177,6 +183,7 @@ impl Bundle {
         let mut flags =
             CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
         flags.set(CloneFlags::CLONE_NEWCGROUP, plan.cgroup_namespace);
+        flags.set(CloneFlags::CLONE_NEWUSER, plan.users.is_some());
         let namespaces = self.spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
         let pid = namespaces
             .into_iter()

@@ -54,6 +54,11 @@ impl Server {
                 eprintln!("shim: terminal of {container_id}: {errno}");
             }
             self.answer(launching.waiter, &response, None);
+            if let Some(attached) = launching.attached
+                && let Err(errno) = self.join(key, launching.waiter, attached)
+            {
+                eprintln!("shim: attach the client of {container_id}: {errno}");
+            }
             self.tell(&ShimEvent::Started { container_id, pid });
         }
     }

@@ -1,7 +1,7 @@
 //! What daemon and shim say to each other: a frame is a length (u32, big endian) and that many bytes of JSON.
 //!
-//! A connection carries one request. Most are answered by one response; an exec and an attach are also told the end, and a
-//! subscription goes on until either side leaves. Descriptors travel with a frame's first byte.
+//! A connection carries one request. Most are answered by one response; an exec, an attach and a start with streams are also
+//! told the end, and a subscription goes on until either side leaves. Descriptors travel with a frame's first byte.
 
 use oci_spec::runtime::Process;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,9 @@ pub(super) enum Request {
     Start {
         container_id: String,
         bundle: std::path::PathBuf,
+        /// Streams of a client that is attached before anything is written.
+        #[serde(default)]
+        streams: Streams,
     },
     Exec {
         container_id: String,

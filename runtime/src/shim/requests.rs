@@ -28,7 +28,11 @@ impl Server {
     pub(super) fn serve(&mut self, from: Token, envelope: Envelope) {
         let trace = envelope.traceparent;
         let outcome = match envelope.request {
-            Request::Start { container_id, bundle } => self.start(from, container_id, &bundle),
+            Request::Start {
+                container_id,
+                bundle,
+                streams,
+            } => self.start(from, container_id, &bundle, streams),
             Request::Exec {
                 container_id,
                 exec_id,
@@ -67,7 +71,8 @@ impl Server {
         }
     }
 
-    fn start(&mut self, from: Token, id: String, path: &Path) -> Outcome {
+    fn start(&mut self, from: Token, id: String, path: &Path, streams: Streams) -> Outcome {
+        let attached = self.take_streams(from, streams)?;
         if self.stopping.is_some() {
             return Err(Fault::new(
                 FaultKind::FailedPrecondition,
@@ -100,6 +105,13 @@ impl Server {
             Ok(token) => {
                 let launching = self.launches.get_mut(&token).expect("it was put there");
                 launching.notes.append(&mut notes);
+                if streams != Streams::default() {
+                    launching.attached = Some(attached);
+                }
+                // A terminal is there only when the process is.
+                if plan.process.terminal.is_none() {
+                    self.join_launch(token);
+                }
                 Ok(None)
             }
             Err(fault) => {
@@ -152,6 +164,7 @@ impl Server {
             seccomp: bundle.seccomp(),
             namespaces,
             pid_namespace,
+            users: plan.users.as_ref().map(|(_, users)| *users),
             terminal: None,
             streams,
             phase: Phase::Launching,
@@ -222,6 +235,7 @@ impl Server {
             init: container.pidfd.as_fd(),
             namespaces: container.namespaces,
             pid_namespace: container.pid_namespace,
+            users: container.users.as_ref(),
         };
         let launch = launch::exec(&plan, &target, stdio, &entry.unwrap_or_default())?;
         let pid = launch.cloned.pid;
@@ -297,14 +311,31 @@ impl Server {
     fn attach(&mut self, from: Token, id: &str, streams: Streams) -> Outcome {
         let attached = self.take_streams(from, streams)?;
         let (key, _) = self.running(id)?;
-        let container = self.containers.get_mut(&key).expect("it is running");
-        let tokens = container
-            .streams
-            .attach(&mut self.poller, from, attached)
-            .map_err(Fault::system)?;
+        self.join(key, from, attached).map_err(Fault::system).map(done)
+    }
+
+    /// Joins whoever asked for a start with the container's streams.
+    fn join_launch(&mut self, token: Token) {
+        let launching = self.launches.get_mut(&token);
+        let waiting = launching.and_then(|launching| {
+            let attached = launching.attached.take()?;
+            Some((launching.container?, launching.waiter, attached))
+        });
+        if let Some((key, from, attached)) = waiting
+            && let Err(errno) = self.join(key, from, attached)
+        {
+            eprintln!("shim: attach a starting container's client: {errno}");
+        }
+    }
+
+    pub(super) fn join(&mut self, key: Key, from: Token, attached: Attached) -> Result<(), Errno> {
+        let Some(container) = self.containers.get_mut(&key) else {
+            return Ok(());
+        };
+        let tokens = container.streams.attach(&mut self.poller, from, attached)?;
         self.sources
             .extend(tokens.into_iter().map(|token| (token, Source::Streams(key))));
-        Ok(done(()))
+        Ok(())
     }
 
     fn reopen_log(&mut self, id: &str) -> Outcome {

@@ -15,6 +15,7 @@ mod pods;
 mod restarts;
 mod scheduling;
 mod side_by_side;
+mod swaps;
 mod verbs;
 
 use std::sync::OnceLock;

@@ -4,17 +4,20 @@
 //! Those that mutate are asked one after the other, each about what the one before has left; those that validate all at once.
 //! Without configurations this costs a look at an empty map.
 
-mod client;
 mod review;
 
 use minik_api::object::Object;
 use minik_api::status::Status;
 use serde_json::Value;
 
+use super::asker::Asker;
+use super::conditions::{self, Given};
 use super::matching::{is_free, matches as is_meant};
-use super::{Attributes, Mutate, conditions};
+use super::{Attributes, Mutate};
+use crate::cel;
 use crate::kinds::{Rules, read};
 use crate::patch;
+use crate::webhook;
 
 use review::Answer;
 pub(super) use review::request;
@@ -23,11 +26,11 @@ const MUTATING: &str = "mutatingwebhookconfigurations.admissionregistration.k8s.
 const VALIDATING: &str = "validatingwebhookconfigurations.admissionregistration.k8s.io";
 
 /// The webhooks that are to be asked about a request.
-fn hooks(attributes: &Attributes<'_>, resource: &str) -> Vec<Value> {
+fn hooks(attributes: &Attributes<'_>, resource: &'static str) -> Vec<Value> {
     if !is_free(attributes) {
         return Vec::new();
     }
-    let configurations = attributes.objects(resource, "");
+    let configurations = attributes.expressions.objects(attributes.store, resource);
     let hooks = configurations
         .iter()
         .flat_map(|one| read::list(one.body.get("webhooks")));
@@ -107,6 +110,14 @@ pub(super) async fn validate(attributes: &Attributes<'_>, object: Option<&Object
     answers.into_iter().try_for_each(|answer| answer.map(drop))
 }
 
+/// Asks every webhook about a connection, those first that could change something.
+pub(super) async fn connect(attributes: &Attributes<'_>, options: &Object) -> Result<(), Status> {
+    for hook in hooks(attributes, MUTATING) {
+        ask(attributes, &hook, Some(options)).await?;
+    }
+    validate(attributes, Some(options)).await
+}
+
 /// Asks one webhook; `None`: it isn't its business, or it can't be asked and that doesn't matter.
 async fn ask(attributes: &Attributes<'_>, hook: &Value, object: Option<&Object>) -> Result<Option<Answer>, Status> {
     let name = read::text(hook.get("name"));
@@ -116,12 +127,14 @@ async fn ask(attributes: &Attributes<'_>, hook: &Value, object: Option<&Object>)
     let uid = uuid::Uuid::new_v4().to_string();
     let request = request(attributes, object, &uid);
     let ignores = hook["failurePolicy"] == "Ignore";
-    let variables = [
-        ("object", &request["object"]),
-        ("oldObject", &request["oldObject"]),
-        ("request", &request),
+    let asker = Asker::new(attributes);
+    let given: Given<'_> = vec![
+        ("object", cel::Value::of(&request["object"], None)),
+        ("oldObject", cel::Value::of(&request["oldObject"], None)),
+        ("request", cel::Value::of(&request, None)),
+        ("authorizer", cel::Value::authorizer(&asker, &asker.own)),
     ];
-    match conditions::hold(read::list(hook.get("matchConditions")), &variables) {
+    match conditions::hold(attributes.expressions, read::list(hook.get("matchConditions")), &given) {
         Ok(true) => {}
         Ok(false) => return Ok(None),
         Err(_) if ignores => return Ok(None),
@@ -133,7 +146,8 @@ async fn ask(attributes: &Attributes<'_>, hook: &Value, object: Option<&Object>)
         )));
     }
     let question = review::question(hook, request);
-    let said = client::ask(attributes, hook, &question).await;
+    let seconds = hook["timeoutSeconds"].as_u64().unwrap_or(10);
+    let said = webhook::ask(attributes.store, &hook["clientConfig"], seconds, &question).await;
     match said.and_then(|review| review::answer(name, &question, &review)) {
         Ok(answer) => {
             answer

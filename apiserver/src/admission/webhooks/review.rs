@@ -24,19 +24,27 @@ pub(in crate::admission) fn request(attributes: &Attributes<'_>, object: Option<
     let kind = attributes.kind.stored();
     let (group, version) = (kind.group, kind.version);
     let resource = json!({"group": group, "version": version, "resource": kind.plural});
-    let kind = json!({"group": group, "version": version, "kind": kind.kind});
+    let kind = match attributes.body_kind {
+        Some(kind) => json!({"group": "", "version": "v1", "kind": kind}),
+        None => json!({"group": group, "version": version, "kind": kind.kind}),
+    };
     let user = attributes.user;
     let options = match attributes.operation {
         Operation::Create => "CreateOptions",
         Operation::Update => "UpdateOptions",
         Operation::Delete => "DeleteOptions",
+        Operation::Connect => "",
+    };
+    let options = match options {
+        "" => Value::Null,
+        kind => json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"}),
     };
     let mut request = json!({
         "uid": uid, "kind": kind, "resource": resource, "requestKind": kind, "requestResource": resource,
         "name": attributes.name, "operation": attributes.operation.name(),
         "userInfo": {"username": user.name, "groups": user.groups},
         "object": object.map(Object::to_value), "oldObject": attributes.old.map(Object::to_value),
-        "dryRun": attributes.dry_run, "options": {"kind": options, "apiVersion": "meta.k8s.io/v1"},
+        "dryRun": attributes.dry_run, "options": options,
     });
     if !user.uid.is_empty() {
         request["userInfo"]["uid"] = json!(user.uid);

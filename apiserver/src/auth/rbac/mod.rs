@@ -20,6 +20,7 @@ use super::user::{groups, service_account};
 
 pub(crate) use escalation::check as check_escalation;
 pub(crate) use index::Rbac;
+pub use rule::uncovered_rules;
 pub(crate) use rule::{PolicyRule, quoted};
 
 /// The API group of roles.

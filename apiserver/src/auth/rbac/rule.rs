@@ -138,6 +138,22 @@ impl PolicyRule {
     }
 }
 
+/// The parts of some rules that others don't allow, each of one verb, one resource and one name: for clients that show what a
+/// role lacks. Rules are lists of `PolicyRule` as JSON; null is none.
+///
+/// # Errors
+/// When a list holds something else.
+pub fn uncovered_rules(
+    rules: &serde_json::Value,
+    by: &serde_json::Value,
+) -> serde_json::Result<Vec<serde_json::Value>> {
+    let read = |list: &serde_json::Value| Option::<Vec<PolicyRule>>::deserialize(list).map(Option::unwrap_or_default);
+    let (rules, owned) = (read(rules)?, read(by)?);
+    let owned: Vec<&PolicyRule> = owned.iter().collect();
+    let uncovered = rules.iter().flat_map(|rule| rule.uncovered_by(&owned));
+    uncovered.map(serde_json::to_value).collect()
+}
+
 fn resource_covers(own: &str, resource: &str, subresource: &str) -> bool {
     if own == ALL {
         return true;

@@ -94,9 +94,13 @@ fn string<'a>(value: &Value<'a>) -> Result<Value<'a>, Failure> {
             Ok(text) => Ok(Value::text(text)),
             Err(_) => Err(Failure::new("invalid UTF-8 in bytes, cannot convert to string")),
         },
-        Value::List(_) | Value::Map(_) | Value::Null | Value::Optional(_) | Value::Type(_) | Value::Format(_) => {
-            Err(Failure::no_overload())
-        }
+        Value::List(_)
+        | Value::Map(_)
+        | Value::Null
+        | Value::Optional(_)
+        | Value::Type(_)
+        | Value::Format(_)
+        | Value::Question(_) => Err(Failure::no_overload()),
         other => Ok(Value::Text(Text::Shared(Arc::from(shown(other))))),
     }
 }
@@ -123,6 +127,7 @@ pub(in crate::cel) fn shown(value: &Value<'_>) -> String {
         Value::Ip(ip) => ip.to_string(),
         Value::Cidr(ip, bits) => format!("{ip}/{bits}"),
         Value::Format(format) => format.name.to_owned(),
+        Value::Question(_) => value.type_name().to_owned(),
         Value::Optional(None) => "optional.none()".to_owned(),
         Value::Optional(Some(inner)) => format!("optional({})", shown(inner)),
         Value::List(list) => {

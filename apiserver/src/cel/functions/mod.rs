@@ -1,5 +1,6 @@
 //! The functions of CEL and of Kubernetes' libraries: one table of names, a file per subject.
 
+pub(super) mod authorizer;
 mod convert;
 pub(super) mod format;
 mod lists;
@@ -126,6 +127,20 @@ pub(super) fn is_known(name: &str) -> bool {
         "first",
         "last",
         "lists.range",
+        "path",
+        "group",
+        "serviceAccount",
+        "resource",
+        "subresource",
+        "namespace",
+        "name",
+        "fieldSelector",
+        "labelSelector",
+        "check",
+        "allowed",
+        "reason",
+        "errored",
+        "error",
     ];
     NAMES.contains(&name) || format::named(name).is_some()
 }
@@ -205,6 +220,7 @@ fn member<'a>(name: &str, values: &[Value<'a>], meter: &mut Meter<'_>) -> Maybe<
         Some(Value::Url(_)) => url::call(name, values),
         Some(Value::Optional(_)) => optional::call(name, values),
         Some(Value::Format(_)) => format::validate(name, values),
+        Some(Value::Question(_)) => authorizer::call(name, values, meter),
         _ => Ok(None),
     }
 }

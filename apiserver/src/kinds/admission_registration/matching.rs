@@ -4,6 +4,8 @@ use minik_api::field::{Error, Path};
 use minik_api::names;
 use serde_json::{Map, Value};
 
+use super::expressions::Scope;
+use crate::cel::Kind;
 use crate::kinds::fill::{self, Fields};
 use crate::kinds::{checks, read};
 
@@ -114,7 +116,7 @@ fn check_resources(resources: &[&str], path: &Path, errors: &mut Vec<Error>) {
 }
 
 /// Expressions of which each has to hold.
-pub(super) fn check_conditions(conditions: &[Value], path: &Path, errors: &mut Vec<Error>) {
+pub(super) fn check_conditions(conditions: &[Value], scope: &Scope, path: &Path, errors: &mut Vec<Error>) {
     if conditions.len() > CONDITIONS_MAX {
         errors.push(Error::too_many(path, conditions.len(), CONDITIONS_MAX));
     }
@@ -123,6 +125,12 @@ pub(super) fn check_conditions(conditions: &[Value], path: &Path, errors: &mut V
         let path = path.index(index);
         checks::required(
             read::text(condition.get("expression")).trim(),
+            &path.child("expression"),
+            errors,
+        );
+        scope.check(
+            read::text(condition.get("expression")),
+            Kind::Bool,
             &path.child("expression"),
             errors,
         );

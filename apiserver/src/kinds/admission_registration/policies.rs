@@ -6,7 +6,9 @@ use minik_api::names;
 use minik_api::object::Object;
 use serde_json::Value;
 
+use super::expressions::Scope;
 use super::matching::{self, FAILURE_POLICIES};
+use crate::cel::Kind;
 use crate::kinds::{AGE, Column, NAME, Rules, age, checks, fill, read};
 
 const REASONS: &[&str] = &["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
@@ -59,8 +61,25 @@ impl Rules for ValidatingPolicies {
             errors.push(Error::required(&path.child("validations"), ONE_AT_LEAST));
             errors.push(Error::required(&path.child("auditAnnotations"), ONE_AT_LEAST));
         }
+        let spec = object.body.get("spec");
+        let scope = |has_authorizer| Scope::of_policy(spec, has_authorizer).with_variables(part("variables"));
+        let scopes = Scopes {
+            decided: scope(true),
+            told: scope(false),
+        };
         for (index, validation) in validations.iter().enumerate() {
-            check_validation(validation, &path.child("validations").index(index), &mut errors);
+            check_validation(
+                validation,
+                &scopes,
+                &path.child("validations").index(index),
+                &mut errors,
+            );
+        }
+        for (index, audit) in audits.iter().enumerate() {
+            let path = path.child("auditAnnotations").index(index).child("valueExpression");
+            scopes
+                .told
+                .check(read::text(audit.get("valueExpression")), Kind::Any, &path, &mut errors);
         }
         check_audits(object.name(), audits, &path.child("auditAnnotations"), &mut errors);
         errors
@@ -172,9 +191,17 @@ fn check_policy(object: &Object, path: &Path, errors: &mut Vec<Error>) {
         }
     }
     let conditions = read::list(part("matchConditions"));
-    matching::check_conditions(conditions, &path.child("matchConditions"), errors);
-    for (index, variable) in read::list(part("variables")).iter().enumerate() {
-        check_variable(variable, &path.child("variables").index(index), errors);
+    let spec = object.body.get("spec");
+    let scope = Scope::of_policy(spec, true);
+    matching::check_conditions(conditions, &scope, &path.child("matchConditions"), errors);
+    let variables = read::list(part("variables"));
+    for (index, variable) in variables.iter().enumerate() {
+        let path = path.child("variables").index(index);
+        check_variable(variable, &path, errors);
+        // Each sees those before it.
+        let scope = Scope::of_policy(spec, true).with_variables(&variables[..index]);
+        let source = read::text(variable.get("expression"));
+        scope.check(source, Kind::Any, &path.child("expression"), errors);
     }
 }
 
@@ -234,8 +261,21 @@ fn is_identifier(name: &str) -> bool {
     name.bytes().all(word) && !name.starts_with(|first: char| first.is_ascii_digit()) && !RESERVED.contains(&name)
 }
 
-fn check_validation(validation: &Value, path: &Path, errors: &mut Vec<Error>) {
+/// What the expressions of a validation may use: those that decide, and those that only tell.
+struct Scopes {
+    decided: Scope,
+    told: Scope,
+}
+
+fn check_validation(validation: &Value, scopes: &Scopes, path: &Path, errors: &mut Vec<Error>) {
     let text = |field: &str| read::text(validation.get(field));
+    let (expression, message) = (path.child("expression"), path.child("messageExpression"));
+    scopes
+        .decided
+        .check(text("expression"), Kind::Bool, &expression, errors);
+    scopes
+        .told
+        .check(text("messageExpression"), Kind::Text, &message, errors);
     if text("expression").trim().is_empty() {
         errors.push(Error::required(
             &path.child("expression"),
@@ -372,6 +412,26 @@ mod tests {
                 "/spec/auditAnnotations",
                 json!([{"key": "k", "valueExpression": ""}]),
                 "spec.auditAnnotations[0].valueExpression: Required value: valueExpression is not specified",
+            ),
+            (
+                "/spec/validations/0/expression",
+                json!("params.x == 1"),
+                "spec.validations[0].expression: Invalid value: \"params.x == 1\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'params' (in container '')\n | params.x == 1\n | ^",
+            ),
+            (
+                "/spec/matchConditions",
+                json!([{"name": "n", "expression": "object.x + 'a' == variables.y"}]),
+                "spec.matchConditions[0].expression: Invalid value: \"object.x + 'a' == variables.y\": compilation failed: ERROR: <input>:1:19: undeclared reference to 'variables' (in container '')\n | object.x + 'a' == variables.y\n | ..................^",
+            ),
+            (
+                "/spec/variables",
+                json!([{"name": "a", "expression": "variables.b"}, {"name": "b", "expression": "1"}]),
+                "spec.variables[0].expression: Invalid value: \"variables.b\": compilation failed: ERROR: <input>:1:10: undefined field 'b'\n | variables.b\n | .........^",
+            ),
+            (
+                "/spec/validations/0/messageExpression",
+                json!("string(authorizer)"),
+                "spec.validations[0].messageExpression: Invalid value: \"string(authorizer)\": compilation failed: ERROR: <input>:1:8: undeclared reference to 'authorizer' (in container '')\n | string(authorizer)\n | .......^",
             ),
         ] {
             assert_eq!(

@@ -6,6 +6,7 @@ use minik_api::names;
 use minik_api::object::Object;
 use serde_json::Value;
 
+use super::expressions::Scope;
 use super::matching::{self, FAILURE_POLICIES, MATCH_POLICIES};
 use crate::kinds::{AGE, Column, NAME, Rules, age, checks, fill, read, webhook};
 
@@ -102,7 +103,7 @@ impl Webhooks {
         matching::check_selectors(hook, path, errors);
         webhook::client(&hook["clientConfig"], &path.child("clientConfig"), errors);
         let conditions = read::list(hook.get("matchConditions"));
-        matching::check_conditions(conditions, &path.child("matchConditions"), errors);
+        matching::check_conditions(conditions, &Scope::of_webhook(), &path.child("matchConditions"), errors);
         check_versions(
             &read::texts(hook.get("admissionReviewVersions")),
             &path.child("admissionReviewVersions"),

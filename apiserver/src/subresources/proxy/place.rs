@@ -2,17 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use minik_api::kinds;
 use minik_api::object::Object;
-use minik_api::selector::Labels;
 use minik_api::status::Status;
-use rand::seq::IndexedRandom;
 use serde_json::Value;
 
 use super::asked::Asked;
 use super::unavailable;
 use crate::http::Call;
-use crate::registry::{Registry, Selection, Target};
+use crate::registry::{Registry, Target};
+use crate::services;
 use crate::subresources::kubelet::{self, Location};
 
 /// Where it goes.
@@ -51,7 +49,10 @@ pub(super) fn find(registry: &Registry, call: &Call, asked: &Asked<'_>) -> Resul
     let object = registry.get(target)?.object();
     let at = match call.path.kind.kind {
         "Pod" => of_pod(&object, asked.port)?,
-        "Service" => of_service(&object, asked.port, &endpoints(registry, &object), &mut rand::rng())?,
+        "Service" => {
+            let endpoints = services::endpoints(registry.store(), &object);
+            services::of_service(&object, asked.port, &endpoints, &mut rand::rng()).map_err(unavailable)?
+        }
         _ => {
             let kubelet = kubelet::of_node(&object)?;
             if asked.port.is_empty() || asked.port == kubelet.port.to_string() {
@@ -107,107 +108,6 @@ fn of_pod(pod: &Object, port: &str) -> Result<SocketAddr, Status> {
     Ok(SocketAddr::new(ip, first.unwrap_or(80)))
 }
 
-/// The ready addresses behind a service, by the name of their port.
-struct Endpoint {
-    port_name: String,
-    at: SocketAddr,
-}
-
-/// One of the endpoints of the port that is asked for, by its name or number.
-fn of_service(
-    service: &Object,
-    port: &str,
-    endpoints: &[Endpoint],
-    random: &mut impl rand::Rng,
-) -> Result<SocketAddr, Status> {
-    let mut name = port.to_owned();
-    if let Ok(number) = port.parse::<u64>() {
-        let ports = service.at("spec.ports").and_then(Value::as_array).into_iter().flatten();
-        let found = ports.into_iter().find(|port| port["port"].as_u64() == Some(number));
-        let found = found.ok_or_else(|| {
-            unavailable(format!(
-                "no service port {number} found for service {:?}",
-                service.name()
-            ))
-        })?;
-        name = found["name"].as_str().unwrap_or_default().to_owned();
-    }
-    let fitting: Vec<SocketAddr> = endpoints
-        .iter()
-        .filter(|endpoint| endpoint.port_name == name)
-        .map(|endpoint| endpoint.at)
-        .collect();
-    fitting
-        .choose(random)
-        .copied()
-        .ok_or_else(|| unavailable(format!("no endpoints available for service {:?}", service.name())))
-}
-
-/// Of its slices, or, where nobody has made any, of the older form.
-fn endpoints(registry: &Registry, service: &Object) -> Vec<Endpoint> {
-    let slices = kinds::of("discovery.k8s.io", "v1", "EndpointSlice").expect("slices are in the table of kinds");
-    let labels = Labels::parse(&format!("kubernetes.io/service-name={}", service.name()));
-    let selection = Selection {
-        namespace: service.namespace().to_owned(),
-        labels: labels.unwrap_or_default(),
-        ..Selection::default()
-    };
-    let slices = registry.selected(slices, &selection);
-    let found: Vec<Endpoint> = slices.iter().flat_map(|slice| of_slice(&slice.object())).collect();
-    if !found.is_empty() {
-        return found;
-    }
-    let target = Target {
-        kind: kinds::of("", "v1", "Endpoints").expect("endpoints are in the table of kinds"),
-        namespace: service.namespace(),
-        name: service.name(),
-    };
-    registry
-        .get(target)
-        .map_or(Vec::new(), |stored| of_subsets(&stored.object()))
-}
-
-fn of_slice(slice: &Object) -> Vec<Endpoint> {
-    let list = |field: &str| slice.body.get(field).and_then(Value::as_array).into_iter().flatten();
-    let ready = list("endpoints").filter(|endpoint| endpoint["conditions"]["ready"] != false);
-    let addresses: Vec<&Value> = ready
-        .filter_map(|endpoint| endpoint["addresses"].as_array())
-        .flatten()
-        .collect();
-    list("ports").flat_map(|port| pairs(port, &addresses)).collect()
-}
-
-fn of_subsets(endpoints: &Object) -> Vec<Endpoint> {
-    let subsets = endpoints
-        .body
-        .get("subsets")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let each = subsets.flat_map(|subset| {
-        let list = |field: &str| subset[field].as_array().into_iter().flatten();
-        let addresses: Vec<&Value> = list("addresses").map(|address| &address["ip"]).collect();
-        list("ports")
-            .flat_map(|port| pairs(port, &addresses))
-            .collect::<Vec<_>>()
-    });
-    each.collect()
-}
-
-fn pairs(port: &Value, addresses: &[&Value]) -> Vec<Endpoint> {
-    let Some(number) = port["port"].as_u64().and_then(|number| u16::try_from(number).ok()) else {
-        return Vec::new();
-    };
-    let addresses = addresses.iter().filter_map(|address| address.as_str()?.parse().ok());
-    let name = port["name"].as_str().unwrap_or_default();
-    addresses
-        .map(|ip: IpAddr| Endpoint {
-            port_name: name.to_owned(),
-            at: SocketAddr::new(ip, number),
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,30 +133,6 @@ mod tests {
         assert_eq!(
             of_pod(&new, "").expect_err("not there").message,
             "pod p has no address yet"
-        );
-    }
-
-    #[test]
-    fn services_are_their_endpoints() {
-        let service = object(json!({"metadata": {"name": "s"}, "spec": {"ports": [{"name": "web", "port": 80}]}}));
-        let slice = object(json!({"ports": [{"name": "web", "port": 8080}], "endpoints": [
-            {"addresses": ["10.0.0.7"]}, {"addresses": ["10.0.0.8"], "conditions": {"ready": false}}]}));
-        let older =
-            object(json!({"subsets": [{"addresses": [{"ip": "10.0.0.9"}], "ports": [{"port": 8080, "name": "web"}]}]}));
-        let told = |port: &str, endpoints: &[Endpoint]| {
-            let chosen = of_service(&service, port, endpoints, &mut rand::rng());
-            chosen.map(|at| at.to_string()).map_err(|status| status.message)
-        };
-        let ready = of_slice(&slice);
-        assert_eq!(told("web", &ready).as_deref(), Ok("10.0.0.7:8080"));
-        assert_eq!(told("80", &of_subsets(&older)).as_deref(), Ok("10.0.0.9:8080"));
-        assert_eq!(
-            told("81", &ready).expect_err("no such port"),
-            "no service port 81 found for service \"s\""
-        );
-        assert_eq!(
-            told("", &ready).expect_err("all have names"),
-            "no endpoints available for service \"s\""
         );
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use http::Method;
 use serde_json::Value;
@@ -88,9 +88,10 @@ impl ViewLastApplied {
             };
             let Some(applied) = apply::last_applied(&object) else {
                 let name = &named.name;
-                errors.push(anyhow!(
+                writeln!(
+                    anstream::stderr(),
                     "no last-applied-configuration annotation found on resource: {name}"
-                ));
+                )?;
                 continue;
             };
             match self.output {

@@ -4,7 +4,7 @@
 
 mod forced;
 mod last_applied;
-mod prune;
+pub mod prune;
 mod server_side;
 
 use std::io::{self, Write as _};
@@ -161,7 +161,7 @@ impl Apply {
         }
         let session = Session::open(global).await?;
         let prunable = if self.prune {
-            self.prunable(&session).await?
+            prune::prunable(&session, &self.prune_allowlist).await?
         } else {
             Vec::new()
         };

@@ -1,4 +1,4 @@
-//! `apply --prune`: what was applied once, fits the selector and stands in no file any more is deleted.
+//! `apply --prune` and `diff --prune`: what was applied once, fits the selector and stands in no file any more is deleted, or shown as going.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -40,19 +40,81 @@ const KINDS: [(&str, &str); 16] = [
 
 /// An object that a file names.
 #[derive(Debug)]
-pub(super) struct Visited {
+pub struct Visited {
     uid: String,
     namespace: String,
 }
 
 impl Visited {
-    pub(super) fn of(object: &Value) -> Self {
+    /// What of it tells it from others.
+    #[must_use]
+    pub fn of(object: &Value) -> Self {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
         Self {
             uid: text("uid"),
             namespace: text("namespace"),
         }
     }
+}
+
+/// The kinds that may be pruned: those of the allowlist, or kubectl's.
+///
+/// # Errors
+/// When the list names something that isn't served.
+pub async fn prunable(session: &Session, allowlist: &[String]) -> anyhow::Result<Vec<Resource>> {
+    let mut resources = Vec::new();
+    if allowlist.is_empty() {
+        for (api_version, kind) in KINDS {
+            resources.extend(session.serving(api_version, kind).await?);
+        }
+        return Ok(resources);
+    }
+    for named in allowlist {
+        let [group, version, kind] = named.split('/').collect::<Vec<_>>()[..] else {
+            bail!("invalid GroupVersionKind format: {named}, please follow <group/version/kind>");
+        };
+        let api_version = match group {
+            "core" | "" => version.to_owned(),
+            group => format!("{group}/{version}"),
+        };
+        let served = session.serving(&api_version, kind).await?;
+        resources.push(served.ok_or_else(|| anyhow!("no matches for kind {kind:?} in version {api_version:?}"))?);
+    }
+    // Namespaces take all with them that is in them.
+    resources.sort_by_key(|resource| !resource.namespaced);
+    Ok(resources)
+}
+
+/// What was applied once and stands in no file any more, with its kind.
+///
+/// # Errors
+/// Those of asking.
+pub async fn orphans<'r>(
+    session: &Session,
+    prunable: &'r [Resource],
+    selector: Option<&String>,
+    applied: &[Visited],
+) -> anyhow::Result<Vec<(&'r Resource, Value)>> {
+    let selectors = Selectors {
+        labels: selector.cloned(),
+        fields: None,
+    };
+    let mut namespaces: BTreeSet<&str> = applied.iter().map(|visited| visited.namespace.as_str()).collect();
+    namespaces.remove("");
+    let mut found = Vec::new();
+    for resource in prunable {
+        let places: Vec<Option<&str>> = match resource.namespaced {
+            true => namespaces.iter().map(|namespace| Some(*namespace)).collect(),
+            false => vec![None],
+        };
+        for namespace in places {
+            let path = format!("{}{}", resource.collection(namespace), selectors.query(&[]));
+            let list = items(session.get(&path).await?, resource);
+            let orphans = list.into_iter().filter(|object| is_orphan(object, applied));
+            found.extend(orphans.map(|object| (resource, object)));
+        }
+    }
+    Ok(found)
 }
 
 impl Apply {
@@ -62,66 +124,11 @@ impl Apply {
         prunable: &[Resource],
         applied: &[Visited],
     ) -> anyhow::Result<()> {
-        let mut namespaces: BTreeSet<&str> = applied.iter().map(|visited| visited.namespace.as_str()).collect();
-        namespaces.remove("");
-        for resource in prunable {
-            if resource.namespaced {
-                for namespace in &namespaces {
-                    self.prune_kind(session, resource, Some(namespace), applied).await?;
-                }
-            } else {
-                self.prune_kind(session, resource, None, applied).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The kinds that may be pruned.
-    pub(super) async fn prunable(&self, session: &Session) -> anyhow::Result<Vec<Resource>> {
-        let mut resources = Vec::new();
-        if self.prune_allowlist.is_empty() {
-            for (api_version, kind) in KINDS {
-                resources.extend(session.serving(api_version, kind).await?);
-            }
-            return Ok(resources);
-        }
-        for named in &self.prune_allowlist {
-            let [group, version, kind] = named.split('/').collect::<Vec<_>>()[..] else {
-                bail!("invalid GroupVersionKind format: {named}, please follow <group/version/kind>");
-            };
-            let api_version = match group {
-                "core" | "" => version.to_owned(),
-                group => format!("{group}/{version}"),
-            };
-            let served = session.serving(&api_version, kind).await?;
-            resources.push(served.ok_or_else(|| anyhow!("no matches for kind {kind:?} in version {api_version:?}"))?);
-        }
-        // Namespaces take all with them that is in them.
-        resources.sort_by_key(|resource| !resource.namespaced);
-        Ok(resources)
-    }
-
-    async fn prune_kind(
-        &self,
-        session: &Session,
-        resource: &Resource,
-        namespace: Option<&str>,
-        applied: &[Visited],
-    ) -> anyhow::Result<()> {
-        let selectors = Selectors {
-            labels: self.selector.clone(),
-            fields: None,
-        };
-        let list = session
-            .get(&format!("{}{}", resource.collection(namespace), selectors.query(&[])))
-            .await?;
-        for object in items(list, resource) {
-            if !is_orphan(&object, applied) {
-                continue;
-            }
-            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        for (resource, object) in orphans(session, prunable, self.selector.as_ref(), applied).await? {
+            let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+            let (namespace, name) = (text("namespace"), text("name"));
             if self.dry_run != DryRun::Client {
-                let mut path = resource.object(namespace.unwrap_or_default(), name);
+                let mut path = resource.object(namespace, name);
                 if self.dry_run == DryRun::Server {
                     path.push_str(&query(&[("dryRun", "All")]));
                 }
@@ -133,7 +140,7 @@ impl Apply {
                 if self.removing.wait && self.dry_run == DryRun::None {
                     let victim = Followed {
                         resource,
-                        namespace: namespace.unwrap_or_default(),
+                        namespace,
                         name,
                     };
                     let gone = gone(session, victim, uid_of(&answer));

@@ -12,7 +12,11 @@ pub(super) enum List {
 }
 
 impl List {
-    fn field(self) -> &'static str {
+    /// All of them.
+    pub(super) const ALL: [Self; 3] = [Self::Clusters, Self::Contexts, Self::Users];
+
+    /// The field of a kubeconfig that holds it.
+    pub(super) fn field(self) -> &'static str {
         match self {
             Self::Clusters => "clusters",
             Self::Contexts => "contexts",
@@ -97,7 +101,6 @@ pub(super) fn rename_context(config: &mut Value, old: &str, new: &str, file: &st
 
 /// Sets the field at a path such as `clusters.minik.server`; none takes it away.
 pub(super) fn set(config: &mut Value, path: &str, value: Option<&str>) -> anyhow::Result<()> {
-    let lists = [List::Clusters, List::Contexts, List::Users];
     if path == "current-context" {
         config["current-context"] = json!(value.unwrap_or_default());
         return Ok(());
@@ -105,7 +108,7 @@ pub(super) fn set(config: &mut Value, path: &str, value: Option<&str>) -> anyhow
     let (first, rest) = path.split_once('.').ok_or_else(|| {
         anyhow!("unable to locate path {path:?}: use current-context, or clusters.NAME.FIELD and the like")
     })?;
-    let list = lists.into_iter().find(|list| list.field() == first);
+    let list = List::ALL.into_iter().find(|list| list.field() == first);
     let list =
         list.ok_or_else(|| anyhow!("unable to locate path {first:?}: there are clusters, contexts and users"))?;
     // Names may have dots in them, fields have none.

@@ -3,7 +3,7 @@
 //! A generator is an `Args` struct with a pure `object()`: the words become the object that kubectl would make of them. All of
 //! them are sent by `creating`.
 
-mod access;
+mod binding;
 mod budget;
 mod configmap;
 mod creating;
@@ -11,6 +11,7 @@ mod ingress;
 mod namespace;
 mod priority_class;
 mod quota;
+mod role;
 mod secret;
 mod service;
 mod service_account;
@@ -34,6 +35,7 @@ use crate::commands::local;
 use crate::commands::objects::{Files, Named, finish, kind_of};
 use crate::commands::writing::{DryRun, Teller};
 use crate::manifest::{self, Document};
+pub use binding::Subjects;
 pub use creating::{Creating, Validate};
 
 /// Arguments of `create`.
@@ -73,9 +75,9 @@ pub struct Create {
 #[derive(Subcommand, Debug)]
 enum Generator {
     /// Create a cluster role
-    Clusterrole(access::ClusterRole),
+    Clusterrole(role::ClusterRole),
     /// Create a cluster role binding
-    Clusterrolebinding(access::ClusterRoleBinding),
+    Clusterrolebinding(binding::ClusterRoleBinding),
     /// Create a config map from values and files
     #[command(visible_alias = "cm")]
     Configmap(configmap::ConfigMap),
@@ -103,9 +105,9 @@ enum Generator {
     #[command(visible_alias = "resourcequota")]
     Quota(quota::Quota),
     /// Create a role
-    Role(access::Role),
+    Role(role::Role),
     /// Create a role binding
-    Rolebinding(access::RoleBinding),
+    Rolebinding(binding::RoleBinding),
     /// Create a secret
     #[command(subcommand)]
     Secret(secret::Secret),

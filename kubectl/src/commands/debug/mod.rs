@@ -100,7 +100,8 @@ impl Debug {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         self.check()?;
         if self.profile == Profile::Legacy {
-            self.say(
+            writeln!(
+                anstream::stderr(),
                 "--profile=legacy is deprecated and will be removed in the future. It is recommended to explicitly specify a \
                  profile, for example \"--profile=general\".",
             )?;
@@ -285,7 +286,7 @@ impl Debug {
 
     fn say(&self, text: &str) -> anyhow::Result<()> {
         if !self.quiet {
-            writeln!(anstream::stderr(), "{text}")?;
+            writeln!(anstream::stdout(), "{text}")?;
         }
         Ok(())
     }

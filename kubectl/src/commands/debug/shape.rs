@@ -157,11 +157,10 @@ pub fn on_node(name: &str, node: &str, wish: &Wish) -> anyhow::Result<Value> {
         "tolerations": [{"operator": "Exists"}],
     });
     if sees_node {
-        for field in ["hostNetwork", "hostPID"] {
+        for field in ["hostNetwork", "hostPID", "hostIPC"] {
             spec[field] = json!(true);
         }
         if wish.profile != Profile::Netadmin {
-            spec["hostIPC"] = json!(true);
             spec["volumes"] = json!([{"name": "host-root", "hostPath": {"path": "/"}}]);
             container["volumeMounts"] = json!([{"name": "host-root", "mountPath": "/host"}]);
         }

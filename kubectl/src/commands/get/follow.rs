@@ -38,7 +38,12 @@ impl Get {
             get: self,
             layout: self.layout(target, false),
             columns: Vec::new(),
-            widths: Vec::new(),
+            // Room for the longest word, whichever comes first.
+            widths: self
+                .output_watch_events
+                .then_some("MODIFIED".len())
+                .into_iter()
+                .collect(),
         };
         if !self.watch_only {
             if let [name] = target.names.as_slice()
@@ -65,6 +70,9 @@ impl Get {
                 if event["type"] != "BOOKMARK" {
                     screen.show(object, target, event["type"].as_str().unwrap_or_default())?;
                 }
+            }
+            if session.has_timeout() {
+                return Ok(());
             }
         }
     }

@@ -260,28 +260,10 @@ impl Get {
         }
         if target.names.is_empty() {
             let collection = target.resource.collection(self.namespace(session));
-            let limit = self.chunk_size.to_string();
-            let mut next = String::new();
-            loop {
-                let mut page = if self.chunk_size == 0 {
-                    vec![]
-                } else {
-                    vec![("limit", limit.as_str())]
-                };
-                page.extend(self.whole_rows());
-                if !next.is_empty() {
-                    page.push(("continue", &next));
-                }
-                let path = format!("{collection}{}", self.selectors().query(&page));
-                let Some(answer) = take(session.get_as(&path, accept).await) else {
-                    break;
-                };
-                next = answer["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
-                answers.push(answer);
-                if next.is_empty() {
-                    break;
-                }
-            }
+            let (selectors, rows) = (self.selectors(), self.whole_rows());
+            let (pages, ended) = target::pages(session, &collection, &selectors, self.chunk_size, accept, &rows).await;
+            take(ended.map(|()| Value::Null));
+            answers.extend(pages);
         }
         (answers, errors)
     }

@@ -5,6 +5,7 @@ mod image;
 mod resources;
 mod selector;
 mod serviceaccount;
+mod subject;
 
 use clap::{Args, Subcommand};
 
@@ -27,6 +28,8 @@ pub enum SetVerb {
     /// Set as whom pods talk to the API server
     #[command(visible_alias = "sa")]
     Serviceaccount(serviceaccount::SetServiceAccount),
+    /// Set to whom a binding gives its role
+    Subject(subject::SetSubject),
 }
 
 impl SetVerb {
@@ -37,6 +40,7 @@ impl SetVerb {
             Self::Resources(verb) => verb.run(global).await,
             Self::Selector(verb) => verb.run(global).await,
             Self::Serviceaccount(verb) => verb.run(global).await,
+            Self::Subject(verb) => verb.run(global).await,
         }
     }
 }

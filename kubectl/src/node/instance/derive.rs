@@ -81,6 +81,9 @@ pub(super) fn instance(name: &str, slot: u16, node_name: &str) -> Instance {
         cgroup_parent: format!("/minik-{name}"),
         registry_mirrors: Vec::new(),
         docker_config: None,
+        oci_runtime: None,
+        runtime_handlers: Vec::new(),
+        runtime_endpoint: None,
         node_name: node_name.to_owned(),
     }
 }

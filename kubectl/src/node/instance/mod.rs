@@ -22,6 +22,9 @@ use super::cidr::Cidr;
 /// The instance that commands are about when nobody says otherwise.
 pub const DEFAULT_NAME: &str = "default";
 
+/// How users name this program's own part where another can take its place.
+const OWN: &str = "minik";
+
 /// Everything that tells one node from another on the same machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -56,6 +59,15 @@ pub struct Instance {
     pub registry_mirrors: Vec<String>,
     /// Logins for registries: the file of the user who typed `up`.
     pub docker_config: Option<PathBuf>,
+    /// The OCI runtime that launches containers in place of ours, with its arguments.
+    #[serde(default)]
+    pub oci_runtime: Option<String>,
+    /// Further OCI runtimes, `NAME=COMMAND`, for pods whose runtime class names them.
+    #[serde(default)]
+    pub runtime_handlers: Vec<String>,
+    /// The container runtime in place of ours: then ours isn't started.
+    #[serde(default)]
+    pub runtime_endpoint: Option<String>,
     /// The node's name: the machine's host name as Kubernetes writes it.
     pub node_name: String,
 }
@@ -82,6 +94,15 @@ pub struct Overrides {
     /// Try this mirror of a registry first, e.g. docker.io=http://127.0.0.1:5000 (repeatable)
     #[arg(long, value_name = "HOST=URL", value_parser = mirror)]
     pub registry_mirror: Vec<String>,
+    /// Launch containers by this OCI runtime, e.g. runc or crun, with its arguments; minik for our own again
+    #[arg(long, value_name = "COMMAND")]
+    pub oci_runtime: Option<String>,
+    /// Launch pods whose RuntimeClass has the handler NAME by this OCI runtime, e.g. gvisor=/usr/bin/runsc (repeatable)
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = handler)]
+    pub runtime_handler: Vec<String>,
+    /// Run pods by another container runtime, e.g. unix:///run/containerd/containerd.sock; minik for our own again
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
+    pub runtime_endpoint: Option<String>,
     /// Merge the context into this kubeconfig (set from the global --kubeconfig)
     #[arg(skip)]
     pub kubeconfig: Option<PathBuf>,
@@ -172,6 +193,13 @@ impl Instance {
         self.run_dir.join("runtime.sock")
     }
 
+    /// Where the kubelet reaches the container runtime: ours, or another in its place.
+    #[must_use]
+    pub fn runtime_url(&self) -> String {
+        let own = || format!("unix://{}", self.runtime_socket().display());
+        self.runtime_endpoint.clone().unwrap_or_else(own)
+    }
+
     /// Where the supervisor answers.
     #[must_use]
     pub fn supervisor_socket(&self) -> PathBuf {
@@ -227,6 +255,17 @@ impl Instance {
         if !overrides.registry_mirror.is_empty() {
             self.registry_mirrors.clone_from(&overrides.registry_mirror);
         }
+        // `minik` is how what was remembered is taken back.
+        let other = |asked: &String| Some(asked.clone()).filter(|asked| asked != OWN);
+        if let Some(asked) = &overrides.oci_runtime {
+            self.oci_runtime = other(asked);
+        }
+        if let Some(asked) = &overrides.runtime_endpoint {
+            self.runtime_endpoint = other(asked);
+        }
+        if !overrides.runtime_handler.is_empty() {
+            self.runtime_handlers.clone_from(&overrides.runtime_handler);
+        }
         if overrides.kubeconfig.is_some() {
             self.kubeconfig.clone_from(&overrides.kubeconfig);
         }
@@ -258,6 +297,25 @@ fn absolute(option: &'static str, dir: &std::path::Path) -> Result<PathBuf, Inst
         option,
         path: dir.to_owned(),
     })
+}
+
+/// `NAME=COMMAND`; what the command means is the runtime's to say.
+fn handler(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((name, command)) if !name.is_empty() && !command.trim().is_empty() => Ok(text.to_owned()),
+        _ => Err("expected NAME=COMMAND, e.g. gvisor=/usr/bin/runsc".to_owned()),
+    }
+}
+
+fn endpoint(text: &str) -> Result<String, String> {
+    let path = text.strip_prefix("unix://").unwrap_or(text);
+    if path.starts_with('/') {
+        Ok(format!("unix://{path}"))
+    } else if text == OWN {
+        Ok(text.to_owned())
+    } else {
+        Err("expected unix:///path/to/socket, e.g. unix:///run/containerd/containerd.sock".to_owned())
+    }
 }
 
 /// `HOST=URL`; what the URL means is the runtime's to say.

@@ -25,6 +25,14 @@ impl Program {
         Self::Kubelet,
     ];
 
+    /// Those that an instance runs, in their order: another's container runtime isn't ours to start.
+    pub(in crate::node) fn of(instance: &Instance) -> impl Iterator<Item = Self> {
+        let own_runtime = instance.runtime_endpoint.is_none();
+        Self::ALL
+            .into_iter()
+            .filter(move |program| own_runtime || *program != Self::Runtime)
+    }
+
     /// The subcommand, and the name in `ps`, in logs and on the screen.
     pub(in crate::node) fn name(self) -> &'static str {
         match self {
@@ -78,10 +86,11 @@ fn runtime(line: Line, instance: &Instance) -> Line {
         .flag("--service-cidr", instance.service_cidr.to_string())
         .flag("--interface-prefix", &instance.interface_prefix)
         .flag("--cgroup-parent", &instance.cgroup_parent);
-    instance
-        .registry_mirrors
-        .iter()
-        .fold(line, |line, mirror| line.flag("--registry-mirror", mirror))
+    let each =
+        |line: Line, name: &str, values: &[String]| values.iter().fold(line, |line, value| line.flag(name, value));
+    let line = each(line, "--registry-mirror", &instance.registry_mirrors);
+    let line = each(line, "--runtime-handler", &instance.runtime_handlers);
+    each(line, "--oci-runtime", instance.oci_runtime.as_slice())
 }
 
 fn apiserver(line: Line, instance: &Instance) -> Line {
@@ -113,10 +122,8 @@ fn kubelet(line: Line, instance: &Instance, node_ip: IpAddr) -> Line {
     let pki = instance.pki_dir();
     let (certificate, key) = pki::paths(&pki, "kubelet");
     let (authority, _) = pki::paths(&pki, pki::AUTHORITY);
-    let mut endpoint = OsString::from("unix://");
-    endpoint.push(instance.runtime_socket());
     line.flag("--kubeconfig", pki.join("node.kubeconfig"))
-        .flag("--container-runtime-endpoint", endpoint)
+        .flag("--container-runtime-endpoint", instance.runtime_url())
         .flag("--root-dir", instance.data_dir.join("kubelet"))
         .flag("--node-name", &instance.node_name)
         .flag("--node-ip", node_ip.to_string())
@@ -145,12 +152,32 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::instance::Overrides;
 
     #[test]
-    fn the_enum_indexes_the_list() {
-        for (index, program) in Program::ALL.into_iter().enumerate() {
-            assert_eq!(program as usize, index);
-        }
+    fn another_container_runtime_takes_the_place_of_ours() {
+        let mut instance = Instance::resolve("command-test", &Overrides::default()).expect("a name like others");
+        assert_eq!(Program::of(&instance).count(), Program::ALL.len());
+        instance.runtime_endpoint = Some("unix:///run/containerd/containerd.sock".to_owned());
+        assert!(!Program::of(&instance).any(|program| program == Program::Runtime));
+        let arguments = Program::Kubelet.arguments(&instance, IpAddr::from([127, 0, 0, 1]));
+        assert!(arguments.contains(&"unix:///run/containerd/containerd.sock".into()));
+    }
+
+    #[test]
+    fn oci_runtimes_are_handed_on() {
+        let mut instance = Instance::resolve("command-test", &Overrides::default()).expect("a name like others");
+        instance.oci_runtime = Some("crun --debug".to_owned());
+        instance.runtime_handlers = vec!["a=runc".to_owned(), "b=crun".to_owned()];
+        let arguments = Program::Runtime.arguments(&instance, IpAddr::from([127, 0, 0, 1]));
+        let values = |name: &str| {
+            let pairs = arguments.windows(2).filter(|pair| pair[0] == name);
+            pairs
+                .map(|pair| pair[1].to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(values("--oci-runtime"), ["crun --debug"]);
+        assert_eq!(values("--runtime-handler"), ["a=runc", "b=crun"]);
     }
 
     #[test]

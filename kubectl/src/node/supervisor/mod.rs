@@ -173,7 +173,7 @@ fn far_away() -> Instant {
 
 impl Supervisor {
     fn new(instance: Instance, inputs: mpsc::UnboundedSender<Input>) -> Self {
-        let programs = Program::ALL.map(|program| Supervised {
+        let programs = Program::of(&instance).map(|program| Supervised {
             program,
             lifecycle: Lifecycle::default(),
             run: 0,
@@ -181,9 +181,9 @@ impl Supervisor {
             latest: None,
         });
         Self {
+            programs: programs.collect(),
             instance,
             started_at: Instant::now(),
-            programs: programs.into(),
             followers: Vec::new(),
             stopping: false,
             inputs,
@@ -204,8 +204,8 @@ impl Supervisor {
     fn take(&mut self, input: Input) {
         match input {
             Input::Program(program, run, event) => {
-                let index = program as usize;
-                if self.programs[index].run == run {
+                let sender = |supervised: &Supervised| supervised.program == program && supervised.run == run;
+                if let Some(index) = self.programs.iter().position(sender) {
                     self.apply(index, event);
                 }
             }
@@ -247,18 +247,24 @@ impl Supervisor {
                 let before = program
                     .stops_after()
                     .iter()
-                    .all(|other| self.programs[*other as usize].lifecycle.is_down());
+                    .all(|other| self.of(*other).is_none_or(Lifecycle::is_down));
                 if before {
                     self.apply(index, Event::Stop);
                 }
             } else if program
                 .needs()
                 .iter()
-                .all(|other| self.programs[*other as usize].lifecycle.is_ready())
+                .all(|other| self.of(*other).is_none_or(Lifecycle::is_ready))
             {
                 self.apply(index, Event::NeedsReady);
             }
         }
+    }
+
+    /// None for a program that this instance doesn't run.
+    fn of(&self, program: Program) -> Option<&Lifecycle> {
+        let found = self.programs.iter().find(|supervised| supervised.program == program);
+        found.map(|supervised| &supervised.lifecycle)
     }
 
     fn apply(&mut self, index: usize, event: Event) {

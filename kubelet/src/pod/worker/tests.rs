@@ -51,6 +51,10 @@ impl Lookup for NoObjects {
         Box::pin(async { Ok(None) })
     }
 
+    fn runtime_handler<'a>(&'a self, class: &'a str) -> BoxFuture<'a, Result<Option<String>, LookupError>> {
+        Box::pin(async move { Ok((class == "known").then(|| "crun".to_owned())) })
+    }
+
     fn token<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<String, LookupError>> {
         Box::pin(async { Ok("token".to_owned()) })
     }
@@ -183,6 +187,31 @@ async fn a_pod_runs_and_goes_without_a_trace() {
         .flat_map(|dir| std::fs::read_dir(stage.root.path().join(dir)).into_iter().flatten())
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_runtime_class_names_the_handler() {
+    let of_class = |class: &str| {
+        let containers = json!([{"name": "a", "image": "a:1"}]);
+        testing::pod(json!({"runtimeClassName": class, "containers": containers}))
+    };
+    let stage = Stage::begin(Fake::default(), of_class("known"));
+    stage.until(is_running).await;
+    assert!(stage.runtime.state().calls.contains(&"RunPodSandbox crun".to_owned()));
+    stage.worker.abort();
+
+    let mut stage = Stage::begin(Fake::default(), of_class("gone"));
+    let told = loop {
+        let record = stage.events.recv().await.expect("the worker lives");
+        if record.reason == "FailedCreatePodSandBox" {
+            break record.message;
+        }
+    };
+    let expected =
+        "Failed to create pod sandbox: failed to get runtime handler: runtimeclass.node.k8s.io \"gone\" not found";
+    assert_eq!(told, expected);
+    assert!(stage.runtime.state().sandboxes.is_empty());
+    stage.worker.abort();
 }
 
 #[tokio::test(start_paused = true)]

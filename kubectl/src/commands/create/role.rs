@@ -1,4 +1,4 @@
-//! `create role`, `clusterrole`, `rolebinding` and `clusterrolebinding`.
+//! `create role` and `clusterrole`: what may be done to what.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use super::creating::Creating;
 use super::sources::metadata;
 use crate::client::Session;
 
-const GROUP: &str = "rbac.authorization.k8s.io";
+pub(super) const GROUP: &str = "rbac.authorization.k8s.io";
 const VERBS: [&str; 14] = [
     "*",
     "get",
@@ -71,51 +71,6 @@ pub struct ClusterRole {
     pub creating: Creating,
 }
 
-/// To whom a role is given.
-#[derive(Args, Debug)]
-pub struct Subjects {
-    /// A user; may be repeated.
-    #[arg(long, value_name = "NAME")]
-    user: Vec<String>,
-    /// A group; may be repeated.
-    #[arg(long, value_name = "NAME")]
-    group: Vec<String>,
-    /// A service account; may be repeated.
-    #[arg(long, value_name = "NAMESPACE:NAME")]
-    serviceaccount: Vec<String>,
-}
-
-/// Arguments of `create rolebinding`.
-#[derive(Args, Debug)]
-pub struct RoleBinding {
-    /// Its name.
-    name: String,
-    /// The cluster role to give.
-    #[arg(long, value_name = "NAME")]
-    clusterrole: Option<String>,
-    /// The role to give.
-    #[arg(long, value_name = "NAME")]
-    role: Option<String>,
-    #[command(flatten)]
-    subjects: Subjects,
-    #[command(flatten)]
-    pub creating: Creating,
-}
-
-/// Arguments of `create clusterrolebinding`.
-#[derive(Args, Debug)]
-pub struct ClusterRoleBinding {
-    /// Its name.
-    name: String,
-    /// The cluster role to give.
-    #[arg(long, value_name = "NAME", required = true)]
-    clusterrole: String,
-    #[command(flatten)]
-    subjects: Subjects,
-    #[command(flatten)]
-    pub creating: Creating,
-}
-
 impl Role {
     pub async fn object(&self, session: &Session) -> anyhow::Result<Value> {
         if self.rule.verb.is_empty() {
@@ -170,44 +125,6 @@ impl ClusterRole {
             rules.push(json!({"verbs": verbs, "nonResourceURLs": paths}));
         }
         Ok(object("ClusterRole", &self.name, &[("rules", json!(rules))]))
-    }
-}
-
-impl RoleBinding {
-    pub fn object(&self) -> anyhow::Result<Value> {
-        let (kind, name) = match (&self.clusterrole, &self.role) {
-            (Some(name), None) => ("ClusterRole", name),
-            (None, Some(name)) => ("Role", name),
-            _ => bail!("exactly one of clusterrole or role must be specified"),
-        };
-        self.subjects.binding("RoleBinding", &self.name, kind, name)
-    }
-}
-
-impl ClusterRoleBinding {
-    pub fn object(&self) -> anyhow::Result<Value> {
-        self.subjects
-            .binding("ClusterRoleBinding", &self.name, "ClusterRole", &self.clusterrole)
-    }
-}
-
-impl Subjects {
-    fn binding(&self, kind: &str, name: &str, role_kind: &str, role: &str) -> anyhow::Result<Value> {
-        let of = |kind: &'static str| move |name: &String| json!({"kind": kind, "apiGroup": GROUP, "name": name});
-        let mut subjects: Vec<Value> = self.user.iter().map(of("User")).collect();
-        subjects.extend(self.group.iter().map(of("Group")));
-        for account in &self.serviceaccount {
-            let (namespace, name) = account
-                .split_once(':')
-                .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains(':'))
-                .ok_or_else(|| anyhow!("serviceaccount must be <namespace>:<name>"))?;
-            subjects.push(json!({"kind": "ServiceAccount", "namespace": namespace, "name": name}));
-        }
-        let mut fields = vec![("roleRef", json!({"apiGroup": GROUP, "kind": role_kind, "name": role}))];
-        if !subjects.is_empty() {
-            fields.push(("subjects", json!(subjects)));
-        }
-        Ok(object(kind, name, &fields))
     }
 }
 
@@ -302,7 +219,8 @@ fn distinct(words: &[String]) -> Vec<String> {
     kept
 }
 
-fn object(kind: &str, name: &str, fields: &[(&str, Value)]) -> Value {
+/// An object of RBAC's group.
+pub(super) fn object(kind: &str, name: &str, fields: &[(&str, Value)]) -> Value {
     let mut object = json!({"apiVersion": format!("{GROUP}/v1"), "kind": kind, "metadata": metadata(name)});
     for (field, value) in fields {
         object[*field] = value.clone();

@@ -1,4 +1,5 @@
-//! The way to a webhook: HTTPS to its URL or its service, trusted by the authority in its configuration.
+//! The way to a webhook: HTTPS to its URL or its service, trusted by the authority in its configuration. Who asks what is
+//! elsewhere: about requests in `admission/webhooks`, about versions of objects in `customs/conversion`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::admission::Attributes;
 use crate::kinds::read;
+use crate::services;
+use crate::storage::Store;
 
 /// An answer holds a patch of one object, no more.
 const ANSWER_MAX_BYTES: usize = 3 * 1024 * 1024;
@@ -30,20 +32,20 @@ const SYSTEM: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/c
 struct Place {
     /// Who it has to be.
     host: String,
-    /// Who is asked: the service's address, or the host itself.
-    address: String,
     port: u16,
+    /// Who is asked: an address of the service, or the host itself.
+    address: String,
+    /// On which port.
+    at: u16,
     path: String,
 }
 
-/// Sends a question and gives back the answer.
+/// Sends a question to whom a `clientConfig` names, and gives back the answer.
 ///
 /// # Errors
 /// A sentence about what went wrong on the way.
-pub(super) async fn ask(attributes: &Attributes<'_>, hook: &Value, question: &Value) -> Result<Value, String> {
-    let seconds = hook["timeoutSeconds"].as_u64().unwrap_or(10);
-    let config = &hook["clientConfig"];
-    let place = place(attributes, config)?;
+pub(crate) async fn ask(store: &Store, config: &Value, seconds: u64, question: &Value) -> Result<Value, String> {
+    let place = place(store, config)?;
     let url = format!("https://{}:{}{}?timeout={seconds}s", place.host, place.port, place.path);
     let failed = |why: String| format!("failed to call webhook: Post {url:?}: {why}");
     let sent = send(&place, config, seconds, question);
@@ -53,16 +55,18 @@ pub(super) async fn ask(attributes: &Attributes<'_>, hook: &Value, question: &Va
     }
 }
 
-fn place(attributes: &Attributes<'_>, config: &Value) -> Result<Place, String> {
+fn place(store: &Store, config: &Value) -> Result<Place, String> {
     if let Some(url) = config["url"].as_str() {
         let uri: Uri = url
             .parse()
             .map_err(|error| format!("the URL {url:?} is none: {error}"))?;
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let port = uri.port_u16().unwrap_or(443);
         return Ok(Place {
             address: host.clone(),
             host,
-            port: uri.port_u16().unwrap_or(443),
+            port,
+            at: port,
             path: uri.path().to_owned(),
         });
     }
@@ -71,20 +75,14 @@ fn place(attributes: &Attributes<'_>, config: &Value) -> Result<Place, String> {
     let port = config["service"]["port"]
         .as_u64()
         .and_then(|port| u16::try_from(port).ok());
-    let service = attributes
-        .object("services", namespace, name)
-        .ok_or_else(|| format!("failed to call webhook: service {name:?} not found"))?;
-    let address = match service.at("spec.type").and_then(Value::as_str) {
-        Some("ExternalName") => read::text(service.at("spec.externalName")),
-        _ => read::text(service.at("spec.clusterIP")),
-    };
-    if address.is_empty() || address == "None" {
-        return Err(format!("failed to call webhook: service {name:?} has no cluster IP"));
-    }
+    let port = port.unwrap_or(443);
+    let (address, at) =
+        services::resolve(store, namespace, name, port).map_err(|why| format!("failed to call webhook: {why}"))?;
     Ok(Place {
         host: format!("{name}.{namespace}.svc"),
-        address: address.to_owned(),
-        port: port.unwrap_or(443),
+        port,
+        address,
+        at,
         path: format!("/{}", text("path").trim_start_matches('/')),
     })
 }
@@ -92,10 +90,10 @@ fn place(attributes: &Attributes<'_>, config: &Value) -> Result<Place, String> {
 async fn send(place: &Place, config: &Value, seconds: u64, question: &Value) -> Result<Value, String> {
     let tls = connector(config)?;
     let told = |error: &dyn std::error::Error| error.to_string();
-    let stream = TcpStream::connect((place.address.as_str(), place.port));
+    let stream = TcpStream::connect((place.address.as_str(), place.at));
     let stream = stream
         .await
-        .map_err(|error| format!("dial tcp {}:{}: {error}", place.address, place.port))?;
+        .map_err(|error| format!("dial tcp {}:{}: {error}", place.address, place.at))?;
     let name = match place.host.parse::<IpAddr>() {
         Ok(address) => ServerName::IpAddress(address.into()),
         Err(_) => ServerName::try_from(place.host.clone()).map_err(|error| told(&error))?,
