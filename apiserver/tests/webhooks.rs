@@ -229,7 +229,7 @@ async fn services_are_webhooks_and_connections_are_admitted() {
     assert_eq!((code, message.ends_with(words)), (500, true), "{message}");
     client.delete(&format!("{VALIDATING}/c")).await;
     let (code, message) = client.post(&exec, &json!({})).await.failure();
-    assert_eq!((code, message.as_str()), (400, "Upgrade request required"));
+    assert_eq!((code, message.as_str()), (400, "pod p does not have a host assigned"));
 
     // Nobody is asked about what isn't there.
     configure(
