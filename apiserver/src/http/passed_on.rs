@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, UPGRADE};
+use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use minik_api::status::Status;
 
@@ -28,12 +29,20 @@ pub(super) async fn passed_on(State(api): State<Arc<Api>>, request: Request, nex
         return next.run(request).await;
     };
     let is_watch = is_watch(&request, below);
-    let subresource = asked(&request, group, below, is_watch).map(|asked| asked.subresource.to_owned());
-    let lane = Lane::of(request.method(), is_watch, subresource.as_deref(), request.body());
-    let user = request.extensions().get::<Arc<User>>().cloned();
-    let admitted = allowed(&api, &request, group, below, is_watch).and_then(|()| seat(&api, user.as_ref(), lane));
+    let asked = asked(&request, group, below, is_watch);
+    let allowed = allowed(&api, &request, asked.as_ref());
+    let subresource = asked.map(|asked| asked.subresource.to_owned());
+    let (mut parts, body) = request.into_parts();
+    let lane = Lane::of(&parts, is_watch, subresource.as_deref(), &body);
+    let user = parts.extensions.get::<Arc<User>>().cloned();
+    let admitted = allowed.and_then(|()| seat(&api, user.as_ref(), lane));
     match (admitted, user) {
-        (Ok(seat), Some(user)) => seated(send(&api, &remote, &user, request).await, seat),
+        (Ok(seat), Some(user)) => {
+            let seat = Arc::new(seat);
+            // For streams that go on when the answer is sent.
+            parts.extensions.insert(seat.clone());
+            seated(send(&api, &remote, &user, parts, body).await, seat)
+        }
         (Ok(_), None) => failure(&Status::unauthorized()),
         (Err(status), _) => failure(&status),
     }
@@ -92,22 +101,21 @@ fn is_watch(request: &Request, below: &str) -> bool {
     below.starts_with("watch/") || pairs.any(|pair| matches!(pair, "watch" | "watch=true" | "watch=1"))
 }
 
-fn allowed(api: &Api, request: &Request, group: &str, below: &str, is_watch: bool) -> Result<(), Status> {
+fn allowed(api: &Api, request: &Request, asked: Option<&Resource<'_>>) -> Result<(), Status> {
     let user = request.extensions().get::<Arc<User>>();
-    match asked(request, group, below, is_watch) {
+    match asked {
         Some(asked) => {
             let user = user.ok_or_else(Status::unauthorized)?;
-            api.registry.authorizer().authorize(user, &Asked::Resource(asked))
+            api.registry.authorizer().authorize(user, &Asked::Resource(*asked))
         }
         None => path_allowed(api, request.method(), request.uri().path(), user),
     }
 }
 
-async fn send(api: &Api, remote: &Remote, user: &User, request: Request) -> Response {
+async fn send(api: &Api, remote: &Remote, user: &User, parts: Parts, body: Body) -> Response {
     if !remote.is_available() {
         return unavailable();
     }
-    let (parts, body) = request.into_parts();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let passed = http::Request::builder()
         .method(parts.method.clone())

@@ -33,7 +33,7 @@ pub(super) async fn signal(daemon: &Arc<Daemon>, request: SignalRequest) -> Answ
         })?;
         return running
             .shim
-            .kill_exec(&running.id, &exec.shim_id, signal)
+            .kill_exec(&running.id, &exec.shim_id, signal, request.all)
             .await
             .map_err(failed);
     }
