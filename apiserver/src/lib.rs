@@ -271,10 +271,14 @@ async fn create_initial_objects(
     authority: &str,
     authorities: &Authorities,
 ) -> Result<(), Status> {
-    registry.create_initial_objects(port).await?;
-    registry.tend_initial(authority).await?;
-    registry.publish_authorities(authorities).await?;
-    rbac::bootstrap::reconcile(registry).await
+    registry.create_initial_namespaces().await?;
+    tokio::try_join!(
+        registry.create_initial_objects(port),
+        registry.tend_initial(authority),
+        registry.publish_authorities(authorities),
+        rbac::bootstrap::reconcile(registry),
+    )?;
+    Ok(())
 }
 
 fn read_authority(path: &Path) -> Result<String, Error> {
