@@ -36,6 +36,7 @@ pub(crate) mod action;
 pub(crate) mod backoff;
 pub(crate) mod decide;
 pub(crate) mod exit;
+pub(crate) mod features;
 pub(crate) mod hooks;
 pub(crate) mod memory;
 pub(crate) mod observed;
