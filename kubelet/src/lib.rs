@@ -35,6 +35,7 @@ mod server;
 mod services;
 mod spec;
 mod tokens;
+mod user_range;
 mod volumes;
 mod words;
 
