@@ -73,6 +73,17 @@ pub enum UpError {
         /// What to do.
         advice: &'static str,
     },
+    /// The container runtime that takes the place of ours isn't there.
+    #[error(
+        "no container runtime listens on {url}: {source}.\n\
+         Start it first, or use ours with `sudo minikctl up --runtime-endpoint minik`"
+    )]
+    NoRuntime {
+        /// Its endpoint.
+        url: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// The instance can't be remembered.
     #[error(transparent)]
     Remember(#[from] RememberError),
@@ -252,8 +263,21 @@ fn check_host(instance: &Instance, progress: &Progress) -> Result<(), UpError> {
     if !fatal.is_empty() {
         return Err(UpError::Unfit(doctor::explain(&fatal)));
     }
+    check_runtime(instance)?;
     progress.done("machine checked", began.elapsed());
     Ok(())
+}
+
+/// Another container runtime has to be there before: nobody here starts it.
+fn check_runtime(instance: &Instance) -> Result<(), UpError> {
+    let Some(url) = &instance.runtime_endpoint else {
+        return Ok(());
+    };
+    let connected = std::os::unix::net::UnixStream::connect(url.trim_start_matches("unix://"));
+    connected.map(drop).map_err(|source| UpError::NoRuntime {
+        url: url.clone(),
+        source,
+    })
 }
 
 fn choose_ports(instance: &mut Instance, progress: &Progress) -> Result<(), UpError> {

@@ -59,6 +59,8 @@ pub struct HostCapabilities {
     pub device_control: bool,
     /// The host's devices, for privileged containers.
     pub devices: Vec<LinuxDevice>,
+    /// The least `oom_score_adj` that can be set, where it matters: runc ends when it asks for less, our own launch notes it.
+    pub least_oom_score_adj: Option<i32>,
 }
 
 impl HostCapabilities {
@@ -72,6 +74,7 @@ impl HostCapabilities {
             capabilities: crate::sys::capabilities::permitted()?,
             device_control: cgroups.controls_devices(),
             devices: devices::of_host()?,
+            least_oom_score_adj: None,
         })
     }
 }
