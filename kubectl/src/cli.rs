@@ -132,6 +132,8 @@ pub enum Verb {
     /// Pull, import, list and remove the node's images
     #[command(subcommand, visible_alias = "images")]
     Image(commands::image::ImageVerb),
+    /// What containerd's ctr does, with our runtime: images, containers and tasks
+    Ctr(Box<commands::ctr::Ctr>),
     /// Show what a kind's fields mean
     Explain(commands::explain::Explain),
     /// Show the kinds that the server has
@@ -207,6 +209,7 @@ impl Verb {
             Self::Patch(verb) => verb.run(global).await,
             Self::Wait(verb) => verb.run(global).await,
             Self::Image(verb) => verb.run(global).await,
+            Self::Ctr(verb) => verb.run(global).await,
             Self::Explain(verb) => verb.run(global).await,
             Self::ApiResources(verb) => verb.run(global).await,
             Self::Auth(verb) => verb.run(global).await,

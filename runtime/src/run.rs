@@ -24,6 +24,7 @@ use crate::cri::{ContainerStreams, ImageServer, RuntimeServer, TraceLayer, remov
 use crate::ctr::{self, ContainersService, Ctr};
 use crate::daemon::Daemon;
 use crate::handlers::HandlerError;
+use crate::host;
 use crate::images::registry::Registries;
 
 use crate::images::{Images, ImagesService, OpenError};
@@ -146,6 +147,8 @@ async fn open(config: Config) -> Result<(Arc<Daemon>, Flock<File>), Error> {
     }
     let lock = lock(&config.root)?;
     let cgroups = cgroup::detect().map_err(Error::Cgroups)?;
+    // While this process has one thread, which the trial wants.
+    let host = host::capabilities(cgroups.as_ref(), &config.root);
     let registries = Registries {
         mirrors: config.registry_mirrors.clone(),
         docker_config: config.docker_config.clone(),
@@ -160,7 +163,13 @@ async fn open(config: Config) -> Result<(Arc<Daemon>, Flock<File>), Error> {
     let (containers, unreadable_containers) = Store::open(&config.root.join("containers"))?;
     let (ctr, unreadable_ctr) = Ctr::open(&config.root)?;
     let daemon = Arc::new(Daemon::new(
-        config, images, network, cgroups, sandboxes, containers, ctr,
+        config,
+        images,
+        network,
+        (cgroups, host),
+        sandboxes,
+        containers,
+        ctr,
     ));
     daemon.handlers.find("").map_err(Error::OciRuntime)?;
     remove_unreadable(&daemon, &unreadable_sandboxes, &unreadable_containers)?;

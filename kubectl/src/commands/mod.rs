@@ -15,6 +15,7 @@ pub mod config;
 pub mod cordon;
 pub mod cp;
 pub mod create;
+pub mod ctr;
 pub mod debug;
 pub mod delete;
 pub mod demo;

@@ -136,19 +136,9 @@ fn exit_code(status: &Value) -> Result<u8, String> {
 }
 
 /// Sends what the user types or pipes in, and the end of it.
-///
-/// A thread reads, and is left alone when the process ends: a read of a terminal can't be called off.
 async fn feed(writer: Option<impl tokio::io::AsyncWrite + Unpin>) {
     let Some(mut writer) = writer else { return };
-    let (sender, mut receiver) = channel::channel::<Vec<u8>>(4);
-    std::thread::spawn(move || {
-        let mut buffer = [0; 16 << 10];
-        while let Ok(length) = io::stdin().lock().read(&mut buffer) {
-            if length == 0 || sender.blocking_send(buffer[..length].to_vec()).is_err() {
-                break;
-            }
-        }
-    });
+    let mut receiver = typed();
     while let Some(bytes) = receiver.recv().await {
         // The other end tells why it reads no more by its exit status.
         if writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err() {
@@ -158,8 +148,24 @@ async fn feed(writer: Option<impl tokio::io::AsyncWrite + Unpin>) {
     let _ = writer.shutdown().await;
 }
 
+/// What comes on stdin, until its end.
+///
+/// A thread reads, and is left alone when nobody wants more: a read of a terminal can't be called off.
+pub fn typed() -> channel::Receiver<Vec<u8>> {
+    let (sender, receiver) = channel::channel::<Vec<u8>>(4);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 16 << 10];
+        while let Ok(length) = io::stdin().lock().read(&mut buffer) {
+            if length == 0 || sender.blocking_send(buffer[..length].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
 /// Tells the container's terminal the size of ours, now and at each change.
-async fn follow_size(sender: Option<mpsc::Sender<TerminalSize>>) {
+pub async fn follow_size(sender: Option<mpsc::Sender<TerminalSize>>) {
     let Some(mut sender) = sender else { return };
     let Ok(mut changes) = signal(SignalKind::window_change()) else {
         return;

@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use hyper_util::rt::TokioIo;
+use minik_api::containers::containers_client::ContainersClient;
 use minik_api::cri::image_service_client::ImageServiceClient;
+use minik_api::cri::runtime_service_client::RuntimeServiceClient;
 use minik_api::images::images_client::ImagesClient;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
@@ -103,7 +105,19 @@ impl Runtime {
         ImageServiceClient::new(self.0.clone())
     }
 
-    /// Progress and imports.
+    /// CRI's verbs for pods and containers.
+    #[must_use]
+    pub fn pods(&self) -> RuntimeServiceClient<Channel> {
+        RuntimeServiceClient::new(self.0.clone())
+    }
+
+    /// Containers without a pod.
+    #[must_use]
+    pub fn containers(&self) -> ContainersClient<Channel> {
+        ContainersClient::new(self.0.clone())
+    }
+
+    /// Images beyond the CRI.
     #[must_use]
     pub fn images(&self) -> ImagesClient<Channel> {
         ImagesClient::new(self.0.clone())

@@ -19,6 +19,7 @@ struct Case {
     image: ImageConfiguration,
     host: HostCapabilities,
     target_pid: Option<i32>,
+    image_volumes: Vec<Vec<std::path::PathBuf>>,
 }
 
 impl Case {
@@ -36,10 +37,12 @@ impl Case {
                 seccomp: true,
                 capabilities: 0x1ff_ffff_ffff,
                 device_control: true,
+                no_user_namespaces: None,
                 devices: Vec::new(),
                 least_oom_score_adj: None,
             },
             target_pid: None,
+            image_volumes: Vec::new(),
         };
         case.sandbox.hostname = "pod".to_owned();
         case.container.linux = Some(cri::LinuxContainerConfig::default());
@@ -70,6 +73,7 @@ impl Case {
             users: USERS,
             sandbox_dir: Path::new("/run/s"),
             cgroup_path: Path::new("/kubepods/podu/c"),
+            image_volumes: &self.image_volumes,
             log_path: Some(Path::new("/logs/0.log")),
             target_pid: self.target_pid,
             devices: &[],
