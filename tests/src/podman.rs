@@ -63,7 +63,9 @@ impl Podman {
     #[must_use]
     pub fn run_container<const N: usize>(&self, arguments: [&str; N]) -> Run {
         let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"];
-        self.run(["run", "--network", "none"]).args(limits).args(arguments)
+        self.run(["run", "--pull", "never", "--network", "none"])
+            .args(limits)
+            .args(arguments)
     }
 }
 
