@@ -65,6 +65,8 @@ pub struct HostCapabilities {
     pub no_user_namespaces: Option<String>,
     /// The host's devices, for privileged containers.
     pub devices: Vec<LinuxDevice>,
+    /// The least `oom_score_adj` that can be set, where it matters: runc ends when it asks for less, our own launch notes it.
+    pub least_oom_score_adj: Option<i32>,
 }
 
 impl HostCapabilities {
@@ -80,6 +82,7 @@ impl HostCapabilities {
             selinux: false,
             no_user_namespaces: None,
             devices: devices::of_host()?,
+            least_oom_score_adj: None,
         })
     }
 }
