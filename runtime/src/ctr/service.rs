@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{create, inspect, join, lookup, task};
+use super::{Events, create, inspect, join, lookup, task};
 use crate::cri::{Answer, to_the_end};
 use crate::daemon::Daemon;
 
@@ -96,7 +96,7 @@ impl Containers for ContainersService {
     type EventsStream = Messages<Event>;
 
     async fn events(&self, _: Request<EventsRequest>) -> Result<Response<Self::EventsStream>, Status> {
-        Ok(Response::new(self.daemon.ctr.events.watch().boxed()))
+        Ok(Response::new(Events::watch_all(&self.daemon).boxed()))
     }
 }
 
