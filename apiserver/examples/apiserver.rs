@@ -37,6 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         api_audiences: Vec::new(),
         root_ca_file: None,
         event_ttl: jiff::SignedDuration::from_hours(1),
+        limits: minik_apiserver::Limits::default(),
     };
     Ok(minik_apiserver::run(config).await?)
 }

@@ -41,14 +41,14 @@ use crate::auth::Authenticator;
 use crate::auth::authenticate::TokenFile;
 use crate::auth::rbac;
 use crate::auth::token::{self, Tokens};
-use crate::http::{Api, Server, router, tls_config};
+use crate::http::{Api, Capacity, Server, router, tls_config};
 use crate::registry::Registry;
 use crate::storage::{OpenError, Store};
 use crate::subresources::kubelet::{KubeletClient, KubeletFiles};
 
 pub use crate::auth::authenticate::TokenFileError;
 pub use crate::auth::token::KeyError;
-pub use crate::http::ServeError;
+pub use crate::http::{Limits, ServeError};
 pub use crate::registry::{InvalidRange, ServiceRange};
 
 /// How often a snapshot is written when something has changed.
@@ -105,6 +105,9 @@ pub struct Config {
     /// How long events are kept after they were last written
     #[arg(long, default_value = "1h")]
     pub event_ttl: SignedDuration,
+    /// What a client may take
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// Why the API server doesn't serve.
@@ -157,6 +160,7 @@ pub enum Error {
 pub async fn run(config: Config) -> Result<(), Error> {
     // Before anything is acknowledged: a stop at any time has to end in a snapshot.
     let mut signals = Signals::new().map_err(Error::Signal)?;
+    http::raise_open_files();
     run_until(config, async move { signals.next().await }).await
 }
 
@@ -198,20 +202,22 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
         tokio::spawn(token::legacy::tend(registry.clone(), tokens.clone(), authority)),
         tokio::spawn(write_snapshots(store.clone(), config.data_dir.clone())),
     ];
+    let capacity = Capacity::new(http::open_files(), config.limits.max_connections);
     let api = Arc::new(Api {
         registry,
         authenticator: Authenticator {
             tokens,
             file: file.unwrap_or_default(),
         },
-        fairness: http::Fairness::default(),
+        fairness: http::Fairness::new(capacity),
+        body_timeout: config.limits.body_timeout.unsigned_abs(),
         crowds: http::Crowds::default(),
         kubelet,
         stop: stop.clone(),
     });
     notify::ready().map_err(Error::Notify)?;
     tracing::info!(port = config.port, revision = store.revision().0, "serving");
-    let serving = server.serve(router(api), stop.clone());
+    let serving = server.serve(router(api), &config.limits, capacity, stop.clone());
     let ((), failed) = tokio::join!(serving, async {
         let failed = tokio::select! {
             () = stopped => false,

@@ -454,3 +454,33 @@ async fn customs_are_applied_by_their_schema() {
     let expected = "failed to create typed patch object (/w; example.com/v1, Kind=Widget): .spec.shape: field not declared in schema";
     assert_eq!((code, message.as_str()), (500, expected));
 }
+
+#[tokio::test]
+async fn what_hangs_on_a_definition_goes_with_it() {
+    const SERVICE: &str = "/apis/apiregistration.k8s.io/v1/apiservices/v1.example.com";
+    let server = Server::start().await;
+    let mut client = server.admin().await;
+    let mut definition = definition();
+    definition["spec"]["versions"][0]["deprecated"] = true.into();
+    let mut services = server.admin().await;
+    let path = "/apis/apiregistration.k8s.io/v1/apiservices?watch=true&fieldSelector=metadata.name=v1.example.com";
+    let mut services = services.watch(path).await;
+    define(&server, &mut client, &definition).await;
+    reach(&mut services, |event| event["type"] == "ADDED").await;
+    let service = client.get(SERVICE).await.json();
+    assert_eq!(service["spec"]["groupPriorityMinimum"], 1000);
+    assert_eq!(service["status"]["conditions"][0]["reason"], "Local");
+    let answer = client.get(WIDGETS).await;
+    let told = answer.headers["warning"].to_str().unwrap();
+    assert_eq!(told, "299 - \"example.com/v1 Widget is deprecated\"");
+
+    client.create(WIDGETS, &widget("a", json!({"size": 1}))).await;
+    let mut other = server.admin().await;
+    let mut widgets = other.watch(&format!("{WIDGETS}?watch=true")).await;
+    reach(&mut widgets, |event| event["type"] == "ADDED").await;
+    client.delete(&format!("{DEFINITIONS}/widgets.example.com")).await;
+    reach(&mut widgets, |event| event["type"] == "DELETED").await;
+    let end = tokio::time::timeout(PATIENCE, widgets.next()).await;
+    assert_eq!(end.expect("in time"), None, "the watch ends");
+    reach(&mut services, |event| event["type"] == "DELETED").await;
+}

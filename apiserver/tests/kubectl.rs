@@ -198,6 +198,68 @@ async fn changes_are_followed() {
 }
 
 #[tokio::test]
+async fn deployments_are_rolled_back_restarted_and_paused() {
+    let server = server().await;
+    for program in &kubectls() {
+        let kubectl = Kubectl {
+            program,
+            directory: server.directory.path(),
+        };
+        let shown = program.display();
+        let template = |image: &str| {
+            let labels = json!({"app": "web", "pod-template-hash": image});
+            json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": image}]}})
+        };
+        let selector = json!({"matchLabels": {"app": "web"}});
+        let metadata = json!({"name": "web", "annotations": {"deployment.kubernetes.io/revision": "2"}});
+        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
+            "spec": {"selector": selector, "template": template("two")}});
+        kubectl.ok(&["create", "-f", "-"], &deployment.to_string()).await;
+        let uid = ["get", "deployment/web", "-o", "jsonpath={.metadata.uid}"];
+        let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "controller": true,
+            "uid": kubectl.ok(&uid, "").await});
+        // What the deployment's controller would have made of its two revisions.
+        for (revision, image) in [("1", "one"), ("2", "two")] {
+            let metadata = json!({"name": image, "labels": {"app": "web"}, "ownerReferences": [owner],
+                "annotations": {"deployment.kubernetes.io/revision": revision}});
+            let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata,
+                "spec": {"selector": selector, "template": template(image)}});
+            kubectl.ok(&["create", "-f", "-"], &set.to_string()).await;
+        }
+        let history = kubectl.ok(&["rollout", "history", "deployment/web"], "").await;
+        assert!(
+            history.contains("\n1 ") && history.contains("\n2 "),
+            "{shown}: {history}"
+        );
+        let first = kubectl
+            .ok(&["rollout", "history", "deployment/web", "--revision=1"], "")
+            .await;
+        assert!(first.contains("Image:\tone\n"), "{shown}: {first}");
+        for (verb, said) in [
+            ("undo", "rolled back"),
+            ("restart", "restarted"),
+            ("pause", "paused"),
+            ("resume", "resumed"),
+        ] {
+            let answer = kubectl.ok(&["rollout", verb, "deployment/web"], "").await;
+            assert_eq!(answer, format!("deployment.apps/web {said}\n"), "{shown}");
+        }
+        let image = [
+            "get",
+            "deployment/web",
+            "-o",
+            "jsonpath={..image} {.spec.template.metadata.annotations}",
+        ];
+        let image = kubectl.ok(&image, "").await;
+        assert!(
+            image.starts_with("one ") && image.contains("restartedAt"),
+            "{shown}: {image}"
+        );
+        kubectl.ok(&["delete", "deployments,replicasets", "--all"], "").await;
+    }
+}
+
+#[tokio::test]
 async fn objects_are_compared_edited_and_applied_by_several() {
     let server = server().await;
     for program in &kubectls() {

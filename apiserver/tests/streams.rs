@@ -225,3 +225,34 @@ async fn pods_and_services_without_an_address_are_not_asked() {
         (503, "no endpoints available for service \"kubernetes\"")
     );
 }
+
+#[tokio::test]
+async fn streams_are_counted_until_they_end() {
+    let (mut server, _) = start().await;
+    // So that a user has three of them.
+    server.limits.max_connections = Some(12);
+    server.restart().await;
+    let exec = "/api/v1/namespaces/default/pods/p/exec?container=c&command=cat&stdin=1&stdout=1";
+    let upgrade = [("connection", "Upgrade"), ("upgrade", "SPDY/3.1")];
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let mut client = server.admin().await;
+        let mut answer = client.open("POST", exec, &upgrade, "").await;
+        assert_eq!(answer.status(), 101);
+        let mut stream = TokioIo::new(hyper::upgrade::on(&mut answer).await.unwrap());
+        let mut line = [0; 6];
+        stream.read_exact(&mut line).await.unwrap();
+        assert_eq!(&line, b"/exec/");
+        streams.push(stream);
+    }
+    let mut client = server.admin().await;
+    let refused = client.open("POST", exec, &upgrade, "").await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let mut ended = streams.pop().unwrap();
+    ended.shutdown().await.unwrap();
+    // The other side has no goodbye.
+    let _ = ended.read_to_end(&mut Vec::new()).await;
+    let mut client = server.admin().await;
+    assert_eq!(client.open("POST", exec, &upgrade, "").await.status(), 101);
+}

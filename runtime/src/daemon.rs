@@ -40,7 +40,7 @@ impl Daemon {
         config: Config,
         images: Images,
         network: Network,
-        cgroups: Box<dyn Driver>,
+        (cgroups, host): (Box<dyn Driver>, HostCapabilities),
         sandboxes: Store<SandboxRecord>,
         containers: Store<ContainerRecord>,
         ctr: Ctr,
@@ -48,7 +48,6 @@ impl Daemon {
         let (events, shims) = (Events::new(), Mutex::default());
         let (default, state) = (config.oci_runtime.as_ref(), config.state.join("oci"));
         let handlers = Handlers::new(default, &config.runtime_handlers, state);
-        let host = crate::host::capabilities(cgroups.as_ref());
         Daemon {
             config,
             images,

@@ -146,6 +146,11 @@ impl Handlers {
         names.map(|(name, _)| name.as_str()).collect()
     }
 
+    /// Whether containers are launched by this program itself.
+    pub(crate) fn is_own(&self, name: &str) -> bool {
+        matches!(self.table.get(name), Some(None))
+    }
+
     /// Takes away what a runtime keeps of a container, when nobody is there to ask it to.
     pub(crate) fn forget(&self, handler: &str, container_id: &str) {
         let directory = self.root(handler).join(container_id);

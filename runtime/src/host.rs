@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use crate::cgroup::Driver;
+use crate::launch::trial;
 use crate::oci::HostCapabilities;
 
-/// Asks the kernel; what can't be told counts as not there.
-pub(crate) fn capabilities(cgroups: &dyn Driver) -> HostCapabilities {
+/// Asks the kernel; what can't be told counts as not there. `root` is where layers are.
+pub(crate) fn capabilities(cgroups: &dyn Driver, root: &Path) -> HostCapabilities {
     HostCapabilities {
         seccomp: Path::new("/proc/sys/kernel/seccomp/actions_avail").exists(),
         capabilities: fs::read_to_string("/proc/self/status")
@@ -15,6 +16,7 @@ pub(crate) fn capabilities(cgroups: &dyn Driver) -> HostCapabilities {
             .unwrap_or_default(),
         // v2 has it as BPF programs only, which aren't loaded here.
         device_control: cgroups.version() != "v2",
+        no_user_namespaces: trial::user_namespaces(root).err().map(|error| error.to_string()),
         devices: Vec::new(),
     }
 }

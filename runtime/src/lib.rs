@@ -30,6 +30,7 @@ pub mod snapshots;
 mod state;
 pub mod streaming;
 pub mod sys;
+pub mod user_namespace;
 
 pub use config::Config;
 pub use run::{Error, run, undo};

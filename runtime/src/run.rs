@@ -23,6 +23,7 @@ use crate::cgroup::{self, CgroupError, CgroupPath};
 use crate::cri::{ContainerStreams, ImageServer, RuntimeServer, TraceLayer, remove_files};
 use crate::ctr::{self, ContainersService, Ctr};
 use crate::daemon::Daemon;
+use crate::host;
 use crate::images::registry::Registries;
 
 use crate::images::{Images, ImagesService, OpenError};
@@ -149,6 +150,8 @@ async fn open(config: Config) -> Result<(Arc<Daemon>, Flock<File>), Error> {
     }
     let lock = lock(&config.root)?;
     let cgroups = cgroup::detect().map_err(Error::Cgroups)?;
+    // While this process has one thread, which the trial wants.
+    let host = host::capabilities(cgroups.as_ref(), &config.root);
     let registries = Registries {
         mirrors: config.registry_mirrors.clone(),
         docker_config: config.docker_config.clone(),
@@ -163,7 +166,13 @@ async fn open(config: Config) -> Result<(Arc<Daemon>, Flock<File>), Error> {
     let (containers, unreadable_containers) = Store::open(&config.root.join("containers"))?;
     let (ctr, unreadable_ctr) = Ctr::open(&config.root)?;
     let daemon = Arc::new(Daemon::new(
-        config, images, network, cgroups, sandboxes, containers, ctr,
+        config,
+        images,
+        network,
+        (cgroups, host),
+        sandboxes,
+        containers,
+        ctr,
     ));
     remove_unreadable(&daemon, &unreadable_sandboxes, &unreadable_containers)?;
     for id in unreadable_ctr {

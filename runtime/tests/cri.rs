@@ -1,4 +1,4 @@
-//! The real runtime over its real socket: pods from images, seen from outside. Needs root and busybox-static.
+//! The real runtime over its real socket: pods from images, seen from outside. Needs root, busybox-static, runc and crun.
 
 mod support;
 
@@ -200,10 +200,20 @@ fn what_cannot_start_says_what_is_missing() {
 
 #[test]
 fn a_lost_shim_is_told_and_its_pod_can_be_stopped() {
-    in_namespace(|| async {
+    lose_a_shim("");
+}
+
+/// Its containers don't die with it: the daemon sees to that.
+#[test]
+fn a_lost_shim_of_an_oci_runtime_is_told_and_leaves_nothing() {
+    lose_a_shim("runc");
+}
+
+fn lose_a_shim(handler: &'static str) {
+    in_namespace(move || async move {
         let mut node = Node::start().await;
         let pod = node.pod("web");
-        let sandbox = node.run_pod(&pod).await;
+        let sandbox = node.try_run_pod(&pod, handler).await.expect("RunPodSandbox");
         let web = node
             .create(&sandbox, &pod, shell("web", "while true; do sleep 1; done"))
             .await;
@@ -235,6 +245,33 @@ fn a_lost_shim_is_told_and_its_pod_can_be_stopped() {
         assert_eq!(stopped, [web.clone(), sandbox.clone()]);
         assert!(node.status(&web).await.message.contains("shim"));
         node.remove_pod(&sandbox).await;
+        node.assert_no_pods_left();
+        node.undo();
+    });
+}
+
+#[test]
+fn a_handler_that_is_not_there_is_named_with_those_that_are() {
+    in_namespace(|| async {
+        let mut node = Node::start().await;
+        let pod = node.pod("web");
+        let error = node
+            .try_run_pod(&pod, "kata")
+            .await
+            .expect_err("there is no such handler");
+        assert_eq!(error.code(), tonic::Code::Unknown, "containerd's");
+        let expected = r#"no runtime for "kata" is configured; there are "#;
+        assert!(error.message().contains(expected), "{}", error.message());
+        let status = node
+            .runtime
+            .status(StatusRequest { verbose: false })
+            .await
+            .expect("Status");
+        let handlers = status.into_inner().runtime_handlers;
+        let names: Vec<&str> = handlers.iter().map(|handler| handler.name.as_str()).collect();
+        for name in ["", "crun", "minik", "runc"] {
+            assert!(names.contains(&name), "{name}: {names:?}");
+        }
         node.assert_no_pods_left();
         node.undo();
     });

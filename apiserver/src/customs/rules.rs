@@ -125,8 +125,8 @@ impl Rules for CustomRules {
         }
     }
 
-    fn warnings(&self, _object: &Object) -> Vec<String> {
-        self.deprecation.iter().cloned().collect()
+    fn deprecation(&self) -> Option<&str> {
+        self.deprecation.as_deref()
     }
 
     fn has_generation(&self) -> bool {

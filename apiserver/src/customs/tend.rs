@@ -3,6 +3,8 @@
 //! One task that wakes when a definition changes (or, while one is being deleted, one of its objects): it accepts names, serves
 //! what has them, says so, and empties what is to go. It does only what a client could, but for the catalogue.
 
+use std::collections::BTreeSet;
+
 use minik_api::kinds::{self, Kind};
 use minik_api::object::Object;
 use minik_api::status::Status;
@@ -10,7 +12,7 @@ use serde_json::Value;
 
 use super::known::Known;
 use super::naming::{ESTABLISHED, Naming, is_true, set_condition};
-use crate::kinds::CLEANUP;
+use crate::kinds::{CLEANUP, api_service};
 use crate::registry::{DeleteOptions, Part, Registry, Selection, Target, WriteOptions, now, resource};
 
 fn definitions() -> &'static Kind {
@@ -41,6 +43,9 @@ impl Registry {
                     tracing::warn!(name, %status, "the definition can't be tended; trying again at the next change");
                 }
             }
+            if let Err(status) = self.tend_api_services().await {
+                tracing::warn!(%status, "the API services of custom kinds can't be tended; trying again at the next change");
+            }
             let waits = std::iter::once(&mut definitions).chain(&mut contents);
             let waits = waits.map(|change| Box::pin(change.changed()));
             let (changed, ..) = futures::future::select_all(waits).await;
@@ -55,6 +60,39 @@ impl Registry {
         known.update(&self.selected(definitions(), &Selection::default()));
         let kinds = known.kinds(|definition, naming| naming.status == "True" || is_true(definition, ESTABLISHED));
         self.kinds().replace(kinds);
+    }
+
+    /// Each group and version of custom kinds has an API service, for as long as there are any.
+    async fn tend_api_services(&self) -> Result<(), Status> {
+        let kind = kinds::of("apiregistration.k8s.io", "v1", "APIService").expect("they are in the table of kinds");
+        let mut gone: BTreeSet<String> = BTreeSet::new();
+        for stored in self.selected(kind, &Selection::default()) {
+            let labels = stored.object().metadata.labels.unwrap_or_default();
+            if labels
+                .get(api_service::AUTOMANAGED)
+                .is_some_and(|value| value == "true")
+            {
+                gone.insert(stored.key.name().to_owned());
+            }
+        }
+        for custom in self.kinds().customs() {
+            let name = format!("{}.{}", custom.kind.version, custom.kind.group);
+            if !gone.remove(&name) {
+                self.ensure(kind, "", &api_service::of_custom(custom.kind)).await?;
+            }
+        }
+        for name in &gone {
+            let (namespace, name) = ("", name.as_str());
+            let target = Target { kind, namespace, name };
+            match self
+                .delete(target, &DeleteOptions::default(), WriteOptions::own())
+                .await
+            {
+                Err(status) if status.code != 404 => return Err(status),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     async fn tend_definition(&self, definition: &Object, naming: &Naming) -> Result<(), Status> {

@@ -51,7 +51,7 @@ pub(crate) async fn apply(api: &Api, call: &Call, document: Value, part: Part) -
 
 /// The document of a body, and what is odd about its text.
 pub(crate) async fn document(call: &Call, body: Body) -> Result<(Value, Vec<String>), Status> {
-    let bytes = body::bytes(body).await?;
+    let bytes = body::bytes(call, body).await?;
     // YAML knows JSON, but slowly.
     let parsed = match decode::json(&bytes) {
         Ok(parsed) => parsed,

@@ -1,11 +1,9 @@
 //! What comes in: bodies, read up to a limit and within a time, parsed and decoded.
 
-use std::time::Duration;
-
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use minik_api::kinds::Kind;
 use minik_api::object::Object;
 use minik_api::status::Status;
@@ -19,10 +17,10 @@ use crate::storage::Stored;
 
 /// As upstream's.
 const LIMIT_BYTES: usize = 3 * 1024 * 1024;
+/// Of a longer body so much more is heard before it is refused.
+const HEARD_BYTES: usize = 8 * 1024 * 1024;
 /// Of a body that can't be read, so much is shown.
 const SHOWN_BYTES: usize = 30;
-/// A client that sends more slowly than this is cut off.
-const TIME: Duration = Duration::from_secs(30);
 const READ: [&str; 3] = [
     "application/json",
     "application/yaml",
@@ -67,18 +65,37 @@ pub(crate) async fn value(call: &Call, body: Body) -> Result<Option<Value>, Stat
 }
 
 /// The body as it is.
-pub(super) async fn bytes(body: Body) -> Result<Bytes, Status> {
-    let read = Limited::new(body, LIMIT_BYTES).collect();
-    match tokio::time::timeout(TIME, read).await {
-        Ok(Ok(read)) => Ok(read.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Status::too_large(LIMIT_BYTES)),
-        Ok(Err(error)) => Err(Status::bad_request(format!("the body can't be read: {error}"))),
+pub(super) async fn bytes(call: &Call, body: Body) -> Result<Bytes, Status> {
+    let time = call.body_timeout;
+    match tokio::time::timeout(time, read(body)).await {
+        Ok(read) => read,
         Err(_) => Err(Status::failure(
             408,
             "Timeout",
-            format!("the body didn't arrive within {} seconds", TIME.as_secs()),
+            format!("the body didn't arrive within {} seconds", time.as_secs()),
         )),
     }
+}
+
+/// What is too long is still heard for a while: a client that isn't listened to may not listen either.
+async fn read(mut body: Body) -> Result<Bytes, Status> {
+    let (mut read, mut length) = (BytesMut::new(), 0);
+    while length <= LIMIT_BYTES + HEARD_BYTES
+        && let Some(frame) = body.frame().await
+    {
+        let frame = frame.map_err(|error| Status::bad_request(format!("the body can't be read: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length <= LIMIT_BYTES {
+            read.extend_from_slice(&data);
+        } else {
+            read = BytesMut::new();
+        }
+    }
+    if length > LIMIT_BYTES {
+        return Err(Status::too_large(LIMIT_BYTES));
+    }
+    Ok(read.freeze())
 }
 
 /// What isn't wrong with an object but will hurt, and what admission says.
@@ -100,7 +117,7 @@ async fn parsed(call: &Call, body: Body) -> Result<Option<Parsed>, Status> {
         .unwrap_or("application/json")
         .trim()
         .to_owned();
-    let bytes = bytes(body).await?;
+    let bytes = bytes(call, body).await?;
     if bytes.is_empty() {
         return Ok(None);
     }

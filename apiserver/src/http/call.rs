@@ -1,6 +1,7 @@
 //! A call: a request to a path of the table of kinds, taken apart once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, Method};
@@ -37,13 +38,15 @@ pub(crate) struct Call {
     pub(crate) traceparent: Traceparent,
     /// What admission has to say besides the answer.
     pub(crate) warnings: Warnings,
+    /// How long its body may take.
+    pub(super) body_timeout: Duration,
     /// The rest of the request, but for its body.
     pub(crate) parts: Parts,
 }
 
 impl Call {
     /// Takes a request apart.
-    pub(super) fn new(parts: Parts, kinds: &Kinds) -> Result<Self, Status> {
+    pub(super) fn new(parts: Parts, kinds: &Kinds, body_timeout: Duration) -> Result<Self, Status> {
         let decoded = percent_decode_str(parts.uri.path()).decode_utf8();
         let decoded = decoded.map_err(|_| Status::no_such_path())?;
         let watched = without_watch(&decoded);
@@ -78,6 +81,7 @@ impl Call {
             user,
             traceparent: traceparent(&parts.headers),
             warnings: Warnings::default(),
+            body_timeout,
             parts,
         })
     }

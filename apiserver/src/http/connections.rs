@@ -8,31 +8,50 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::limits::Capacity;
 use crate::auth::User;
 
-/// Handshakes at once.
-const HANDSHAKES_MAX: usize = 512;
-/// Connections of one user, and of all without a certificate.
-const USER_MAX: usize = 1000;
-
 /// Who is connected.
-#[derive(Clone, Default)]
-pub(super) struct Places(Arc<Mutex<State>>);
+#[derive(Clone)]
+pub(super) struct Places(Arc<Inner>);
+
+struct Inner {
+    capacity: Capacity,
+    state: Mutex<State>,
+    /// Told when a connection has gone.
+    freed: Notify,
+}
 
 #[derive(Default)]
 struct State {
     handshakes: VecDeque<(u64, CancellationToken)>,
     next: u64,
     users: HashMap<Option<String>, usize>,
+    all: usize,
 }
 
 impl Places {
+    /// So many, all free.
+    pub(super) fn new(capacity: Capacity) -> Self {
+        Self(Arc::new(Inner {
+            capacity,
+            state: Mutex::default(),
+            freed: Notify::new(),
+        }))
+    }
+
+    /// Waits until some connection has gone.
+    pub(super) async fn freed(&self) {
+        self.0.freed.notified().await;
+    }
+
     /// A place among those that shake hands, from which the oldest is pushed out.
     pub(super) fn wait(&self) -> Waiting {
         let mut state = self.lock();
-        if state.handshakes.len() >= HANDSHAKES_MAX
+        if state.handshakes.len() >= self.0.capacity.handshakes
             && let Some((_, oldest)) = state.handshakes.pop_front()
         {
             oldest.cancel();
@@ -51,11 +70,12 @@ impl Places {
     pub(super) fn take(&self, user: Option<&User>) -> Option<Place> {
         let user = user.map(|user| user.name.clone());
         let mut state = self.lock();
-        let count = state.users.entry(user.clone()).or_default();
-        if *count >= USER_MAX {
+        let own = state.users.get(&user).copied().unwrap_or_default();
+        if !is_free(&self.0.capacity, own, state.all) {
             return None;
         }
-        *count += 1;
+        state.all += 1;
+        *state.users.entry(user.clone()).or_default() += 1;
         Some(Place {
             places: self.clone(),
             user,
@@ -64,8 +84,14 @@ impl Places {
 
     /// Counting doesn't panic in between.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a user with so many of all connections may have another one.
+fn is_free(capacity: &Capacity, own: usize, all: usize) -> bool {
+    let spare = if own < capacity.assured { capacity.spare } else { 0 };
+    own < capacity.user && all < capacity.connections + spare
 }
 
 /// A connection that shakes hands.
@@ -86,6 +112,8 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         let mut state = self.places.lock();
         state.handshakes.retain(|(number, _)| *number != self.number);
+        drop(state);
+        self.places.0.freed.notify_one();
     }
 }
 
@@ -98,12 +126,15 @@ pub(super) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.places.lock();
+        state.all -= 1;
         if let Some(count) = state.users.get_mut(&self.user) {
             *count -= 1;
             if *count == 0 {
                 state.users.remove(&self.user);
             }
         }
+        drop(state);
+        self.places.0.freed.notify_one();
     }
 }
 
@@ -111,10 +142,21 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
+    fn capacity() -> Capacity {
+        Capacity::new(1 << 20, Some(400))
+    }
+
+    fn user(name: &str) -> User {
+        User {
+            name: name.into(),
+            ..User::default()
+        }
+    }
+
     #[test]
     fn the_oldest_handshake_makes_room() {
-        let places = Places::default();
-        let waiting: Vec<Waiting> = (0..HANDSHAKES_MAX).map(|_| places.wait()).collect();
+        let places = Places::new(capacity());
+        let waiting: Vec<Waiting> = (0..capacity().handshakes).map(|_| places.wait()).collect();
         assert!(!waiting[0].pushed_out.is_cancelled());
         let newest = places.wait();
         assert!(waiting[0].pushed_out.is_cancelled());
@@ -125,16 +167,37 @@ mod tests {
 
     #[test]
     fn each_user_has_places_of_their_own() {
-        let places = Places::default();
-        let strangers: Vec<Place> = std::iter::from_fn(|| places.take(None)).collect();
-        assert_eq!(strangers.len(), USER_MAX);
-        let node = User {
-            name: "system:node:n1".into(),
-            ..User::default()
-        };
-        assert!(places.take(Some(&node)).is_some());
-        drop(strangers);
+        let places = Places::new(capacity());
+        let taken = |user: Option<&User>| -> Vec<Place> { std::iter::from_fn(|| places.take(user)).collect() };
+        let strangers = taken(None);
+        assert_eq!(strangers.len(), 200, "half of all");
+        let eve = taken(Some(&user("eve")));
+        assert_eq!(eve.len(), 200, "the other half");
+        assert_eq!(
+            taken(Some(&user("system:node:n1"))).len(),
+            8,
+            "what everybody is assured of"
+        );
+        drop((strangers, eve));
         assert!(places.take(None).is_some());
-        assert!(places.lock().users.is_empty());
+        let state = places.lock();
+        assert!(state.users.is_empty() && state.all == 0);
+    }
+
+    #[test]
+    fn assured_places_end_too() {
+        assert!(is_free(&capacity(), 0, 449));
+        assert!(!is_free(&capacity(), 0, 450));
+        assert!(!is_free(&capacity(), 8, 400));
+        assert!(!is_free(&capacity(), 200, 200));
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_told_of_a_free_place() {
+        let places = Places::new(capacity());
+        drop(places.take(None));
+        places.freed().await;
+        drop(places.wait());
+        places.freed().await;
     }
 }

@@ -16,15 +16,18 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::Method;
+use http::header::UPGRADE;
+use http::request::Parts;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use minik_api::status::Status;
 
+use super::limits::Capacity;
 use crate::auth::{User, groups};
 
 /// From here on a body is a large one.
 const LARGE_BYTES: u64 = 64 * 1024;
 /// When to try again, as upstream says.
-const RETRY_SECONDS: u32 = 1;
+pub(super) const RETRY_SECONDS: u32 = 1;
 
 /// What is counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,17 +38,20 @@ pub(super) enum Lane {
     Large,
     /// Lasts: a watch.
     Watch,
-    /// Lasts: logs, exec and what else is passed on to a kubelet.
+    /// May last: logs, and what is passed on to a pod.
     Stream,
+    /// Lasts, and goes both ways: exec, attach, port-forward and what else changes the protocol.
+    Upgrade,
 }
 
 impl Lane {
     /// For a request to a resource.
-    pub(super) fn of(method: &Method, is_watch: bool, subresource: Option<&str>, body: &Body) -> Self {
+    pub(super) fn of(parts: &Parts, is_watch: bool, subresource: Option<&str>, body: &Body) -> Self {
         if matches!(subresource, Some("log" | "exec" | "attach" | "portforward" | "proxy")) {
-            return Self::Stream;
+            let upgrades = parts.headers.contains_key(UPGRADE);
+            return if upgrades { Self::Upgrade } else { Self::Stream };
         }
-        if is_watch && method == Method::GET {
+        if is_watch && parts.method == Method::GET {
             return Self::Watch;
         }
         // A length that isn't said is one that can be anything.
@@ -57,13 +63,14 @@ impl Lane {
         }
     }
 
-    /// Upstream runs 400 reads and 200 writes; 3 MiB bodies are held whole; an idle watch costs some kilobytes.
-    fn limits(self) -> Limits {
+    /// Upstream runs 400 reads and 200 writes; 3 MiB bodies are held whole; an idle watch costs some kilobytes. There are so
+    /// many streams as files can be opened for.
+    fn limits(self, streams: usize) -> Limits {
         let (user, all, assured) = match self {
             Self::Short => (200, 400, 10),
             Self::Large => (16, 32, 2),
             Self::Watch => (2000, 4000, 50),
-            Self::Stream => (200, 400, 10),
+            Self::Stream | Self::Upgrade => (streams.div_ceil(2), streams, 10.min(streams)),
         };
         Limits { user, all, assured }
     }
@@ -98,8 +105,9 @@ impl Share {
 }
 
 /// Who sits where.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Fairness {
+    streams: usize,
     taken: Arc<Mutex<Taken>>,
 }
 
@@ -110,7 +118,7 @@ struct Taken {
 }
 
 /// A seat, free again when it is dropped.
-pub(super) struct Seat {
+pub(crate) struct Seat {
     taken: Arc<Mutex<Taken>>,
     share: Share,
     lane: Lane,
@@ -118,6 +126,14 @@ pub(super) struct Seat {
 }
 
 impl Fairness {
+    /// All seats are free.
+    pub(crate) fn new(capacity: Capacity) -> Self {
+        Self {
+            streams: capacity.streams,
+            taken: Arc::default(),
+        }
+    }
+
     /// A seat for a request of this user, or 429.
     pub(super) fn seat(&self, user: &User, lane: Lane) -> Result<Seat, Status> {
         let share = Share::of(user);
@@ -125,7 +141,7 @@ impl Fairness {
         let mut taken = lock(&self.taken);
         let all = taken.all.get(&(share, lane)).copied().unwrap_or_default();
         let own = taken.users.get(&of_user).copied().unwrap_or_default();
-        if !is_free(&lane.limits(), own, all) {
+        if !is_free(&lane.limits(self.streams), own, all) {
             return Err(refused());
         }
         *taken.all.entry((share, lane)).or_default() += 1;
@@ -175,14 +191,15 @@ impl Drop for Seat {
     }
 }
 
-/// The answer, with the seat that it occupies until it is sent or its client is gone.
-pub(super) fn seated(response: Response, seat: Seat) -> Response {
+/// The answer, with the seat that it occupies until it is sent or its client is gone. A stream that begins with it holds the
+/// seat, too.
+pub(super) fn seated(response: Response, seat: Arc<Seat>) -> Response {
     response.map(|inner| Body::new(Seated { inner, _seat: seat }))
 }
 
 struct Seated {
     inner: Body,
-    _seat: Seat,
+    _seat: Arc<Seat>,
 }
 
 impl HttpBody for Seated {
@@ -223,7 +240,7 @@ mod tests {
 
     #[test]
     fn who_floods_keeps_nobody_else_out() {
-        let fairness = Fairness::default();
+        let fairness = Fairness::new(Capacity::new(1 << 20, None));
         let users = ["a", "b", "c"].map(|name| user(name, "people"));
         let seats: Vec<_> = users.iter().map(|user| fill(&fairness, user, Lane::Short)).collect();
         assert_eq!(seats.iter().map(Vec::len).collect::<Vec<_>>(), [200, 200, 10]);
@@ -242,7 +259,7 @@ mod tests {
 
     #[test]
     fn assured_seats_end_too() {
-        let limits = Lane::Short.limits();
+        let limits = Lane::Short.limits(400);
         assert!(is_free(&limits, 9, 599));
         assert!(!is_free(&limits, 9, 600));
         assert!(!is_free(&limits, 10, 400));
@@ -253,11 +270,22 @@ mod tests {
     fn lanes_are_told_apart() {
         let body = |length: usize| Body::from(vec![b' '; length]);
         let endless = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
-        let (get, post) = (Method::GET, Method::POST);
+        let parts = |method: &str, upgrade: Option<&str>| {
+            let request = http::Request::builder().method(method);
+            let request = match upgrade {
+                Some(protocol) => request.header("upgrade", protocol),
+                None => request,
+            };
+            request.body(()).expect("a request").into_parts().0
+        };
+        let (get, post) = (parts("GET", None), parts("POST", None));
+        let upgrade = parts("GET", Some("websocket"));
         assert_eq!(Lane::of(&get, false, None, &body(0)), Lane::Short);
         assert_eq!(Lane::of(&get, true, None, &body(0)), Lane::Watch);
+        assert_eq!(Lane::of(&upgrade, true, None, &body(0)), Lane::Watch);
         assert_eq!(Lane::of(&get, false, Some("log"), &body(0)), Lane::Stream);
-        assert_eq!(Lane::of(&post, false, Some("exec"), &body(0)), Lane::Stream);
+        assert_eq!(Lane::of(&post, false, Some("proxy"), &body(0)), Lane::Stream);
+        assert_eq!(Lane::of(&upgrade, false, Some("exec"), &body(0)), Lane::Upgrade);
         assert_eq!(Lane::of(&post, true, None, &body(10)), Lane::Short);
         assert_eq!(Lane::of(&post, false, None, &body(64 * 1024)), Lane::Large);
         assert_eq!(Lane::of(&post, false, None, &endless), Lane::Large);

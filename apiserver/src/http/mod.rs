@@ -23,6 +23,7 @@ mod fairness;
 mod field_manager;
 mod get;
 mod health;
+mod limits;
 mod list;
 mod params;
 mod patch;
@@ -36,6 +37,7 @@ mod watch;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -54,7 +56,7 @@ use crate::auth::{Asked, Authenticator, User, authenticate::impersonated, oidc, 
 use crate::discovery;
 use crate::registry::Registry;
 use crate::subresources::{self, kubelet::KubeletClient};
-use fairness::{Lane, Seat, seated};
+use fairness::{Lane, seated};
 
 use accept::Asker;
 pub(crate) use accept::{Accept, Form};
@@ -62,8 +64,10 @@ pub(crate) use apply::{apply, document};
 pub(crate) use body::{object, value};
 pub(crate) use call::Call;
 pub(crate) use etag::{is_known, not_modified, tagged, unless_known};
-pub(crate) use fairness::Fairness;
+pub(crate) use fairness::{Fairness, Seat};
 pub(crate) use get::handle as get_object;
+pub use limits::Limits;
+pub(crate) use limits::{Capacity, open_files, raise_open_files};
 pub(crate) use patch::{Patch, handle as patch_object, is_apply};
 pub(crate) use respond::{failure, json, json_bytes, object as respond_object};
 pub use server::ServeError;
@@ -79,6 +83,8 @@ pub(crate) struct Api {
     pub(crate) authenticator: Authenticator,
     /// Who may have how much at once.
     pub(crate) fairness: Fairness,
+    /// How long the body of a request may take.
+    pub(crate) body_timeout: Duration,
     /// Who watches what.
     pub(crate) crowds: Crowds,
     /// The way to nodes.
@@ -129,7 +135,7 @@ async fn allowed(State(api): State<Arc<Api>>, request: Request, next: Next) -> R
     let admitted =
         path_allowed(&api, request.method(), request.uri().path(), user).and_then(|()| seat(&api, user, Lane::Short));
     match admitted {
-        Ok(seat) => seated(next.run(request).await, seat),
+        Ok(seat) => seated(next.run(request).await, Arc::new(seat)),
         Err(status) => failure(&status),
     }
 }
@@ -168,17 +174,20 @@ async fn resource(State(api): State<Arc<Api>>, request: Request) -> Response {
         parts.uri.path().to_owned(),
         parts.extensions.get().cloned(),
     );
-    let outcome = match Call::new(parts, api.registry.kinds()) {
-        Ok(call) => {
+    let outcome = match Call::new(parts, api.registry.kinds(), api.body_timeout) {
+        Ok(mut call) => {
             let (span, rules) = (call.span(), call.rules.clone());
             let lane = Lane::of(
-                &call.method,
+                &call.parts,
                 call.verb() == "watch",
                 call.path.subresource.as_deref(),
                 &body,
             );
             match seat(&api, user.as_ref(), lane) {
                 Ok(seat) => {
+                    let seat = Arc::new(seat);
+                    // For streams that go on when the answer is sent.
+                    call.parts.extensions.insert(seat.clone());
                     let outcome = dispatch(&api, call, body).instrument(span).await;
                     outcome.map(|response| seated(respond::deprecated(response, rules.deprecation()), seat))
                 }

@@ -36,7 +36,7 @@ impl Patch {
         let given = media_type(&call.parts);
         let media_type = READ.iter().position(|known| *known == given && *known != APPLY);
         let media_type = media_type.ok_or_else(|| Status::unsupported_media_type(&READ))?;
-        let bytes = body::bytes(body).await?;
+        let bytes = body::bytes(call, body).await?;
         Ok(Self { media_type, bytes })
     }
 

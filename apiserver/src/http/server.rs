@@ -1,33 +1,46 @@
 //! Connections: TCP, TLS with an optional client certificate, HTTP/1.1 or HTTP/2 by ALPN, upgrades.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use minik_api::status::Status;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::connections::Places;
+use super::connections::{Places, Waiting};
+use super::fairness::RETRY_SECONDS;
+use super::limits::{Capacity, Limits};
+use super::respond::failure;
 use crate::auth::{User, user_of};
 
-/// For the TLS handshake, and for the head of a request: who is slower is cut off.
+/// For the TLS handshake: who is slower is cut off.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// For a request on a connection that is one too many, which is answered with 429.
+const REFUSAL: Duration = Duration::from_secs(2);
+/// A connection that can't be accepted is tried again when another one has gone, or after this.
+const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 /// How long requests that run when the server stops may go on.
 const DRAIN: Duration = Duration::from_secs(5);
 /// A connection over which nothing comes back is dead.
@@ -94,14 +107,19 @@ impl Server {
     }
 
     /// Serves until `stop`, then lets running requests end.
-    pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
+    pub(crate) async fn serve(self, router: Router, limits: &Limits, capacity: Capacity, stop: CancellationToken) {
         let connections = TaskTracker::new();
-        let places = Places::default();
-        let accepting = self.listeners.into_iter().map(|listener| {
-            let (tls, router, stop, connections) =
-                (self.tls.clone(), router.clone(), stop.clone(), connections.clone());
-            accept(listener, tls, places.clone(), router, stop, connections)
-        });
+        let room = Room {
+            tls: self.tls,
+            places: Places::new(capacity),
+            router,
+            head_timeout: limits.head_timeout.unsigned_abs(),
+            stop,
+        };
+        let accepting = self
+            .listeners
+            .into_iter()
+            .map(|listener| accept(listener, room.clone(), connections.clone()));
         futures::future::join_all(accepting).await;
         connections.close();
         if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
@@ -110,45 +128,44 @@ impl Server {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
+/// What every connection has at hand.
+#[derive(Clone)]
+struct Room {
     tls: TlsAcceptor,
     places: Places,
     router: Router,
+    head_timeout: Duration,
     stop: CancellationToken,
-    connections: TaskTracker,
-) {
+}
+
+async fn accept(listener: TcpListener, room: Room, connections: TaskTracker) {
     loop {
         let accepted = tokio::select! {
-            () = stop.cancelled() => return,
+            () = room.stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
-                connections.spawn(connection(
-                    stream,
-                    tls.clone(),
-                    places.clone(),
-                    router.clone(),
-                    stop.clone(),
-                ));
+                connections.spawn(connection(stream, room.clone()));
             }
+            // The client was quicker to leave than we to come.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 // Out of descriptors, mostly: others have to close theirs first, and accept would fail again at once.
                 tracing::warn!(%error, "can't accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                let _ = tokio::time::timeout(ACCEPT_AGAIN, room.places.freed()).await;
             }
         }
     }
 }
 
 /// One connection, from handshake to end. What goes wrong on it concerns its client alone.
-async fn connection(stream: TcpStream, tls: TlsAcceptor, places: Places, router: Router, stop: CancellationToken) {
+async fn connection(stream: TcpStream, room: Room) {
     // Small answers go out at once.
     let _ = stream.set_nodelay(true);
-    let waiting = places.wait();
+    let waiting = room.places.wait();
     let shaken = tokio::select! {
-        shaken = tokio::time::timeout(PATIENCE, tls.accept(stream)) => shaken,
+        shaken = tokio::time::timeout(PATIENCE, room.tls.accept(stream)) => shaken,
         () = waiting.is_pushed_out() => return tracing::debug!("too many connections shake hands; the oldest goes"),
     };
     let stream = match shaken {
@@ -156,48 +173,112 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, places: Places, router:
         Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => return tracing::debug!("TLS handshake took too long"),
     };
-    drop(waiting);
     let certificates = stream.get_ref().1.peer_certificates();
     let user: Option<Arc<User>> = certificates.and_then(|chain| user_of(chain.first()?)).map(Arc::new);
-    let Some(_place) = places.take(user.as_deref()) else {
-        return tracing::debug!("too many connections of this user");
+    let Some(_place) = room.places.take(user.as_deref()) else {
+        return refuse(stream, &room, &waiting).await;
     };
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request: Request = request.map(Body::new);
-        if let Some(user) = &user {
-            request.extensions_mut().insert(user.clone());
+    drop(waiting);
+    let asked = CancellationToken::new();
+    let service = service_fn({
+        let (asked, router) = (asked.clone(), room.router.clone());
+        move |request: hyper::Request<Incoming>| {
+            asked.cancel();
+            let mut request: Request = request.map(Body::new);
+            if let Some(user) = &user {
+                request.extensions_mut().insert(user.clone());
+            }
+            router.clone().oneshot(request)
         }
-        router.clone().oneshot(request)
     });
-    let builder = builder();
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let served = async {
+        // As was agreed with TLS, so that nobody has to wait for what the client says first.
+        if is_http2(&stream) {
+            let connection = http2().serve_connection(TokioIo::new(stream), service);
+            until_stopped(connection, http2::Connection::graceful_shutdown, &room.stop).await
+        } else {
+            let connection = http1(room.head_timeout).serve_connection(TokioIo::new(stream), service);
+            let connection = connection.with_upgrades();
+            until_stopped(connection, http1::UpgradeableConnection::graceful_shutdown, &room.stop).await
         }
     };
-    if let Err(error) = served {
-        tracing::debug!(error, "connection ended");
+    tokio::select! {
+        served = served => {
+            if let Err(error) = served {
+                tracing::debug!(%error, "connection ended");
+            }
+        }
+        () = silence(&asked, room.head_timeout) => tracing::debug!("nothing was asked on a connection"),
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    let mut http2 = builder.http2();
-    http2
+/// Done when nothing is asked in time; never once something was.
+async fn silence(asked: &CancellationToken, time: Duration) {
+    if tokio::time::timeout(time, asked.cancelled()).await.is_ok() {
+        std::future::pending().await
+    }
+}
+
+async fn until_stopped<C: Future>(connection: C, end: impl FnOnce(Pin<&mut C>), stop: &CancellationToken) -> C::Output {
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        served = connection.as_mut() => served,
+        () = stop.cancelled() => {
+            end(connection.as_mut());
+            connection.await
+        }
+    }
+}
+
+/// One connection too many: what is asked on it is answered with 429, and soon it is closed. Until then it is among those
+/// that shake hands, and makes room for them.
+async fn refuse(stream: TlsStream<TcpStream>, room: &Room, waiting: &Waiting) {
+    tracing::debug!("too many connections of this user");
+    let service = service_fn(async |_: hyper::Request<Incoming>| {
+        let message = "too many connections; close some, or try again later";
+        let mut response = failure(&Status::too_many_requests(message, RETRY_SECONDS));
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+        Ok::<_, Infallible>(response)
+    });
+    let refused = async {
+        // Who doesn't hear it doesn't mind.
+        let _ = if is_http2(&stream) {
+            http2().serve_connection(TokioIo::new(stream), service).await
+        } else {
+            http1(REFUSAL).serve_connection(TokioIo::new(stream), service).await
+        };
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(REFUSAL, refused) => {}
+        () = waiting.is_pushed_out() => {}
+        () = room.stop.cancelled() => {}
+    }
+}
+
+fn is_http2(stream: &TlsStream<TcpStream>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(b"h2")
+}
+
+fn http1(head_timeout: Duration) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(head_timeout);
+    builder
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(PATIENCE);
     // Controllers have all their watches on one connection.
-    http2.max_concurrent_streams(STREAMS_MAX);
-    http2.max_header_list_size(HEADERS_MAX);
+    builder.max_concurrent_streams(STREAMS_MAX);
+    builder.max_header_list_size(HEADERS_MAX);
     // Streams that are opened and reset at once cost nothing but the connection they come on (CVE-2023-44487).
-    http2.max_pending_accept_reset_streams(RESETS_MAX);
-    http2.max_local_error_reset_streams(LOCAL_RESETS_MAX);
+    builder.max_pending_accept_reset_streams(RESETS_MAX);
+    builder.max_local_error_reset_streams(LOCAL_RESETS_MAX);
     builder
 }
 

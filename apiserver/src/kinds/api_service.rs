@@ -1,5 +1,5 @@
 //! API services: which server answers for a group and version (`apiregistration.k8s.io`). All that this server answers for
-//! are local ones; another server can be written down, but nothing is passed on to it. The sentences are those of
+//! are local ones; what another server answers for is passed on to it (`crate::aggregated`). The sentences are those of
 //! kube-aggregator's validation.
 
 use jiff::Timestamp;
@@ -19,9 +19,20 @@ pub(crate) fn local(kind: &Kind) -> Value {
     let (group_priority, version_priority) = priorities(kind);
     json!({
         "metadata": {"name": format!("{}.{}", kind.version, kind.group),
-            "labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"}},
+            "labels": {AUTOMANAGED: "onstart"}},
         "spec": {"group": kind.group, "version": kind.version, "groupPriorityMinimum": group_priority,
             "versionPriority": version_priority},
+    })
+}
+
+/// Of those that come and go with what is defined.
+pub(crate) const AUTOMANAGED: &str = "kube-aggregator.kubernetes.io/automanaged";
+
+/// The service of a group and version of custom kinds (upstream's `crdregistration`).
+pub(crate) fn of_custom(kind: &Kind) -> Value {
+    json!({
+        "metadata": {"name": format!("{}.{}", kind.version, kind.group), "labels": {AUTOMANAGED: "true"}},
+        "spec": {"group": kind.group, "version": kind.version, "groupPriorityMinimum": 1000, "versionPriority": 100},
     })
 }
 

@@ -13,6 +13,7 @@ use std::ops::Deref;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 
 use minik_api::kinds::{self, Kind, Subresource};
+use tokio::sync::watch;
 
 use super::{Rules, rules};
 
@@ -70,6 +71,7 @@ impl Customs {
 #[derive(Default)]
 pub(crate) struct Kinds {
     customs: RwLock<Arc<Customs>>,
+    changes: watch::Sender<()>,
 }
 
 impl Kinds {
@@ -128,6 +130,13 @@ impl Kinds {
         let places = places.collect();
         let mut current = self.customs.write().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(Customs { kinds, places });
+        drop(current);
+        self.changes.send_replace(());
+    }
+
+    /// Wakes whoever serves a custom kind for long: it may be gone.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// Ceases to serve a custom kind, named as its definition is: `widgets.example.com`.

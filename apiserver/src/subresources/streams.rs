@@ -2,6 +2,7 @@
 //! are just bytes here.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -15,7 +16,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_util::sync::CancellationToken;
 
 use super::{kubelet, log};
-use crate::http::{Api, Call};
+use crate::http::{Api, Call, Seat};
 
 /// Opens a stream to the kubelet and joins the two.
 pub(super) async fn open(api: &Api, call: Call, name: &str) -> Result<Response, Status> {
@@ -54,8 +55,11 @@ pub(super) fn join(
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = headers;
+    // The answer ends here, and what its client occupies doesn't.
+    let seat = request.extensions_mut().remove::<Arc<Seat>>();
     let (theirs, ours) = (hyper::upgrade::on(answer), hyper::upgrade::on(&mut request));
     tokio::spawn(async move {
+        let _seat = seat;
         // Ours is there only once the 101 is sent, so both are awaited here.
         let Ok((theirs, ours)) = tokio::try_join!(theirs, ours) else {
             return tracing::debug!("the client went away during the upgrade");

@@ -15,11 +15,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use jiff::SignedDuration;
-use minik_apiserver::{Config, run_until};
+use minik_apiserver::{Config, Limits, run_until};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -37,6 +38,7 @@ pub struct Server {
     pub directory: TempDir,
     pub port: u16,
     pub event_ttl: SignedDuration,
+    pub limits: Limits,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -71,6 +73,7 @@ impl Server {
             directory,
             port,
             event_ttl: SignedDuration::from_hours(1),
+            limits: Limits::default(),
             running: None,
         };
         server.restart().await;
@@ -98,6 +101,7 @@ impl Server {
             api_audiences: Vec::new(),
             root_ca_file: None,
             event_ttl: self.event_ttl,
+            limits: self.limits.clone(),
         };
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();
@@ -129,21 +133,39 @@ impl Server {
         Client { sender }
     }
 
+    /// A connection for HTTP/2 with a certificate of this name.
+    pub async fn many<B>(&self, name: &str) -> http2::SendRequest<B>
+    where
+        B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
+    {
+        let stream = self.agreed(Some(name), &[b"h2"]).await;
+        let executor = TokioExecutor::new();
+        let (sender, connection) = http2::handshake(executor, TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+
     /// A connection with a certificate of this name, or with none, on which nothing is said yet.
     pub async fn stream(&self, name: Option<&str>) -> TlsStream<TcpStream> {
+        self.agreed(name, &[]).await
+    }
+
+    /// The same, on which one of these protocols will be spoken.
+    pub async fn agreed(&self, name: Option<&str>, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
         let roots = roots(self.directory.path());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap();
         let config = config.with_root_certificates(roots);
-        let config = match name {
+        let mut config = match name {
             Some(name) => {
                 let (chain, key) = identity(self.directory.path(), name);
                 config.with_client_auth_cert(chain, key).unwrap()
             }
             None => config.with_no_client_auth(),
         };
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
         TlsConnector::from(Arc::new(config))

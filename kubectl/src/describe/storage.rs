@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::pod;
 use super::sheet::{Sheet, capital, date, items, or, plain};
+use super::volume;
 use crate::print::{age, table};
 
 /// A claim, and the pods that use it.
@@ -67,7 +67,7 @@ pub fn volume(sheet: &mut Sheet, object: &Value) {
     sheet.field(0, "Message", &plain(&object["status"]["message"]));
     sheet.line(0, "Source:");
     if spec["hostPath"].is_object() {
-        pod::volume_source(sheet, "hostPath", &spec["hostPath"]);
+        volume::volume_source(sheet, "hostPath", &spec["hostPath"]);
     } else if spec["local"].is_object() {
         sheet.field(
             2,

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::pod;
 use super::sheet::{Sheet, items, plain};
+use super::{container, pod, volume};
 
 /// A pod template, as it stands inside of a controller.
 pub fn describe(sheet: &mut Sheet, template: &Value) {
@@ -18,10 +18,10 @@ pub fn describe(sheet: &mut Sheet, template: &Value) {
     sheet.field_if(1, "Service Account", &spec["serviceAccountName"]);
     for (label, list) in [("Init Containers", "initContainers"), ("Containers", "containers")] {
         if list == "containers" || !items(&spec[list]).is_empty() {
-            pod::containers(sheet, INSIDE, label, items(&spec[list]), &[]);
+            container::containers(sheet, INSIDE, label, items(&spec[list]), &[]);
         }
     }
-    pod::volumes(sheet, INSIDE, items(&spec["volumes"]));
+    volume::volumes(sheet, INSIDE, items(&spec["volumes"]));
     sheet.field_if(1, "Priority Class Name", &spec["priorityClassName"]);
     sheet.map("  Node-Selectors", &spec["nodeSelector"], &[]);
     pod::tolerations(sheet, INSIDE, items(&spec["tolerations"]));

@@ -102,6 +102,9 @@ pub async fn down(options: &DownOptions, progress: &Progress) -> Result<Down, Do
         super::undo::pods(instance).await.map_err(DownError::Runtime)?;
         progress.done("pods stopped, network and cgroups taken back", began.elapsed());
     }
+    if instance.runtime_endpoint.is_some() {
+        super::undo::cgroup(instance);
+    }
     unmount_below(&[&instance.run_dir, &instance.data_dir]);
     remove(instance, &instance.run_dir)?;
     if options.purge {

@@ -23,3 +23,14 @@ pub(super) async fn pods(instance: &Instance) -> anyhow::Result<()> {
     minik_runtime::undo(line.config).await?;
     Ok(())
 }
+
+/// Removes the instance's cgroup, which another container runtime leaves. It stays when pods are still in it: those are that
+/// runtime's, and a kubelet that stops leaves them running.
+pub(super) fn cgroup(instance: &Instance) {
+    use minik_runtime::cgroup::{CgroupPath, detect};
+    let path = CgroupPath::parse(instance.cgroup_parent.as_ref());
+    let removed = path.and_then(|path| detect()?.remove(&path));
+    if let Err(error) = removed {
+        tracing::warn!(%error, "leave the node's cgroup: delete its pods before `down` when another runtime runs them");
+    }
+}

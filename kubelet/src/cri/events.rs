@@ -1,7 +1,7 @@
 //! Follows the runtime's container events, and looks at everything now and then in case one was lost.
 //!
 //! An event says only which pod to look at again: what is true is read from the runtime then, so an event that comes late or
-//! twice does no harm. A runtime without events is looked at every ten seconds.
+//! twice does no harm. A runtime without events is looked at every second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use super::{Runtime, labels};
 
 /// How often all is looked at where events come.
 const RELIST: Duration = Duration::from_secs(60);
-/// How often where the runtime has none.
-const RELIST_WITHOUT_EVENTS: Duration = Duration::from_secs(10);
+/// How often where the runtime has none (containerd before 1.7), as upstream's.
+const RELIST_WITHOUT_EVENTS: Duration = Duration::from_secs(1);
 /// Between attempts to reach a runtime that is away.
 const RECONNECT: Duration = Duration::from_millis(500);
 

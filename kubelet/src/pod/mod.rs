@@ -34,6 +34,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub(crate) mod action;
 pub(crate) mod backoff;
+mod cgroup;
 pub(crate) mod decide;
 pub(crate) mod exit;
 pub(crate) mod hooks;

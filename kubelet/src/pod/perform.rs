@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::action::Action;
+use super::cgroup;
 use super::start::{Start, start};
 use super::worker::Message;
 use super::{Pod, hooks, pull};
@@ -233,6 +234,7 @@ async fn finish(context: &Context, pod: &Pod, told: Option<watch::Receiver<bool>
     let failed = |error: volumes::VolumeError| Failed::new("FailedRemovePodDir", error.to_string());
     volumes::remove(&context.node.pod_dir(&pod.uid)).map_err(failed)?;
     volumes::remove(&context.node.log_dir(pod)).map_err(failed)?;
+    cgroup::remove(&sandbox::cgroup(pod, &context.node));
     Ok(Done::Finished)
 }
 

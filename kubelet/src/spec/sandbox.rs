@@ -74,7 +74,7 @@ pub(crate) fn hostname(pod: &Pod) -> String {
 }
 
 /// Below the class's cgroup, guaranteed pods beside the other classes, as Kubernetes lays it out.
-fn cgroup(pod: &Pod, node: &Node) -> String {
+pub(crate) fn cgroup(pod: &Pod, node: &Node) -> String {
     let class = match qos::class(&pod.spec) {
         Class::Guaranteed => "",
         Class::Burstable => "/burstable",

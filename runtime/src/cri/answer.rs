@@ -35,7 +35,8 @@ impl From<SandboxError> for Status {
             | SandboxError::InvalidPort(_)
             | SandboxError::InvalidAddress(_)
             | SandboxError::Sctp
-            | SandboxError::UserNamespace => Code::InvalidArgument,
+            | SandboxError::UserNamespace(_) => Code::InvalidArgument,
+            SandboxError::NoUserNamespaces(_) => Code::FailedPrecondition,
             SandboxError::Exists { .. } => Code::AlreadyExists,
             SandboxError::Address(NetworkError::Exhausted { .. }) => Code::ResourceExhausted,
             SandboxError::Unkillable { .. } => Code::DeadlineExceeded,

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,13 +15,15 @@ use oci_spec::runtime::{LinuxSeccomp, Spec};
 use tonic::{Code, Status};
 
 use super::answer::{Answer, with_code};
-use super::remove::remove_files;
+use super::remove::{VOLUME, remove_files};
 use super::signal::stop_signal;
 use super::start;
 use crate::daemon::{Daemon, new_id, now_nanos};
 use crate::images::Image;
 use crate::oci::{self, Rootfs, SpecInputs, Users, devices};
+use crate::sandbox::SandboxError;
 use crate::state::{ContainerPhase, ContainerRecord, SandboxRecord, UserRecord};
+use crate::user_namespace::UserNamespace;
 
 /// Longest /etc/passwd or /etc/group that is read: an image's author decides what is in them.
 const USER_FILE_LIMIT: u64 = 1024 * 1024;
@@ -116,11 +118,16 @@ fn make(
         )
     };
     let (passwd, group) = (read("etc/passwd")?, read("etc/group")?);
+    if let Some(users) = sandbox.users().map_err(SandboxError::from)? {
+        give_to_pod(&layers.upper, &users)
+            .map_err(|error| Status::unknown(format!("give the writable layer to the pod's users: {error}")))?;
+    }
     let rootfs = Rootfs {
         lower: layers.lower.clone(),
         upper: layers.upper.clone(),
         work: layers.work.clone(),
     };
+    let image_volumes = image_volumes(daemon, id, sandbox, &config)?;
     let cgroup = sandbox.cgroup_parent.join(id);
     let log_path = log_path(&sandbox.config, &config);
     let devices = devices::resolve(&config.devices)
@@ -144,6 +151,7 @@ fn make(
         },
         sandbox_dir: &daemon.sandbox_directory(&sandbox.id),
         cgroup_path: &cgroup,
+        image_volumes: &image_volumes,
         log_path: log_path.as_deref(),
         target_pid: target_pid(daemon, &sandbox.id, &config),
         devices: &devices,
@@ -155,6 +163,41 @@ fn make(
     write_bundle(&bundle, &spec)
         .map_err(|error| Status::unknown(format!("write the bundle {}: {error}", bundle.display())))?;
     Ok(record(id, sandbox, config, image, &spec, cgroup, log_path))
+}
+
+/// For each mount the layers of the image that it shows. Each image is held by a snapshot of the container's own, as the one
+/// that the container runs is: it can't be collected before the container is removed.
+fn image_volumes(
+    daemon: &Daemon,
+    id: &str,
+    sandbox: &SandboxRecord,
+    config: &cri::ContainerConfig,
+) -> Answer<Vec<Vec<PathBuf>>> {
+    let layers = |(index, mount): (usize, &cri::Mount)| {
+        let Some(asked) = &mount.image else {
+            return Ok(Vec::new());
+        };
+        if !mount.image_sub_path.is_empty() && !daemon.handlers.is_own(&sandbox.runtime_handler) {
+            let (path, handler) = (&mount.container_path, &sandbox.runtime_handler);
+            let text = format!("volume at {path}: runtime handler {handler:?} can't mount a part of an image");
+            return Err(Status::invalid_argument(text));
+        }
+        let absent = || Status::not_found(format!("image {:?} of a volume isn't here: pull it first", asked.image));
+        let image = daemon.images.find(&asked.image).ok_or_else(absent)?;
+        let key = format!("{id}{VOLUME}{index}");
+        let held = daemon.images.snapshots().prepare(&key, image.chain.as_ref());
+        held.map(|held| held.lower)
+            .map_err(|error| with_code(Code::Unknown)(&error))
+    };
+    config.mounts.iter().enumerate().map(layers).collect()
+}
+
+/// The writable layer's root has the owner of the image's. It isn't mapped as the layers below are: what is written there has
+/// the host's numbers.
+fn give_to_pod(upper: &Path, users: &UserNamespace) -> io::Result<()> {
+    let metadata = fs::metadata(upper)?;
+    let (uid, gid) = (users.uids.on_host(metadata.uid()), users.gids.on_host(metadata.gid()));
+    chown(upper, uid.or(Some(users.uids.host)), gid.or(Some(users.gids.host)))
 }
 
 fn record(

@@ -40,12 +40,8 @@ pub(super) fn status(daemon: &Daemon, request: &cri::StatusRequest) -> cri::Stat
         "podCIDR": daemon.config.pod_cidr,
         "serviceCIDR": daemon.config.service_cidr,
         "cgroupVersion": daemon.cgroups.version(),
+        "noUserNamespaces": daemon.host.no_user_namespaces,
     });
-    let features = cri::RuntimeHandlerFeatures {
-        // Containers' mounts are made with mount_setattr(2), which takes whole trees.
-        recursive_read_only_mounts: true,
-        user_namespaces: false,
-    };
     cri::StatusResponse {
         status: Some(cri::RuntimeStatus { conditions }),
         info: describe::info(request.verbose, info),
@@ -53,15 +49,26 @@ pub(super) fn status(daemon: &Daemon, request: &cri::StatusRequest) -> cri::Stat
             .handlers
             .names()
             .into_iter()
-            .map(|name| cri::RuntimeHandler {
-                name: name.to_owned(),
-                features: Some(features),
-            })
+            .map(|name| handler(daemon, name))
             .collect(),
         features: Some(cri::RuntimeFeatures {
             supplemental_groups_policy: true,
-            ..Default::default()
+            user_namespaces_host_network: daemon.host.no_user_namespaces.is_none(),
+            mount_options: true,
         }),
+    }
+}
+
+fn handler(daemon: &Daemon, name: &str) -> cri::RuntimeHandler {
+    let own = daemon.handlers.is_own(name);
+    let features = cri::RuntimeHandlerFeatures {
+        recursive_read_only_mounts: true,
+        // Older OCI runtimes can't translate owners of mounts.
+        user_namespaces: own && daemon.host.no_user_namespaces.is_none(),
+    };
+    cri::RuntimeHandler {
+        name: name.to_owned(),
+        features: Some(features),
     }
 }
 

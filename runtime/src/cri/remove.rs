@@ -13,6 +13,9 @@ use super::stop::stop_entry;
 use crate::daemon::Daemon;
 use crate::state::{ContainerRecord, Entry};
 
+/// Between a container's id and the number of a mount, in the name of the snapshot that holds a volume's image.
+pub(super) const VOLUME: &str = "-volume-";
+
 /// Idempotent: one that isn't there is removed. One that runs is killed first.
 pub(super) async fn remove(
     daemon: Arc<Daemon>,
@@ -59,8 +62,12 @@ pub(crate) fn remove_files(daemon: &Daemon, id: &str) -> Answer<()> {
         _ => {}
     }
     let snapshots = daemon.images.snapshots();
-    if snapshots.rootfs(id).is_ok() {
-        snapshots.remove(id).map_err(|error| with_code(Code::Unknown)(&error))?;
+    let volumes = format!("{id}{VOLUME}");
+    let own = |key: &String| key == id || key.starts_with(&volumes);
+    for key in snapshots.keys().iter().filter(|key| own(key)) {
+        snapshots
+            .remove(key)
+            .map_err(|error| with_code(Code::Unknown)(&error))?;
     }
     Ok(())
 }

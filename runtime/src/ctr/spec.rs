@@ -46,6 +46,7 @@ pub(super) fn spec(request: &CreateRequest, given: &Given<'_>) -> Result<Spec, S
         users: given.users,
         sandbox_dir: given.directory,
         cgroup_path: given.cgroup,
+        image_volumes: &[],
         log_path: None,
         target_pid: None,
         devices: &[],

@@ -137,6 +137,7 @@ fn sandbox_spec(record: &CtrRecord) -> SandboxSpec {
         // The task's own is the container's.
         cgroup_parent: None,
         resources: None,
+        users: None,
         log_directory: None,
         oci_runtime: None,
     }

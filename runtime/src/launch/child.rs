@@ -15,13 +15,16 @@ use super::diagnose;
 use super::parent::{ExecTarget, Stdio};
 use super::plan::{Plan, ProcessPlan};
 use super::report::{Failure, InStep, Message, Reporter};
-use super::steps::{cgroup, devices, identity, mounts, paths, terminal};
+use super::steps::{cgroup, devices, identity, mounts, paths, terminal, users};
 use crate::sys::descriptors;
+use crate::user_namespace::UserNamespace;
 
 /// What the parent opened before the clone.
 #[derive(Debug)]
 pub(super) struct Prepared<'a> {
     pub(super) join: Vec<(CloneFlags, OwnedFd)>,
+    /// The user namespace to enter.
+    pub(super) users: Option<OwnedFd>,
     pub(super) cgroup_files: &'a [std::path::PathBuf],
     pub(super) stdio: Stdio,
     pub(super) status: BorrowedFd<'a>,
@@ -63,9 +66,18 @@ fn start_steps(plan: &Plan, prepared: &Prepared<'_>, reporter: Reporter<'_>) -> 
     if let Some(hostname) = &plan.hostname {
         nix::unistd::sethostname(hostname).step("set hostname", hostname)?;
     }
-    let sources = mounts::open_sources(&plan.mounts)?;
+    if let Some(value) = plan.process.oom_score_adj {
+        paths::oom_score_adj(value, reporter)?;
+    }
+    let users = prepared.users.as_ref().map(AsFd::as_fd);
+    let mut sources = mounts::open_sources(&plan.mounts, users)?;
     mounts::make_slave()?;
-    let root = mounts::root(&plan.rootfs)?;
+    mounts::open_layers(&plan.mounts, &mut sources, &plan.rootfs.target, users)?;
+    let mut root = mounts::root(&plan.rootfs, users)?;
+    give_streams(&plan.process, prepared, plan.users.as_ref().map(|(_, users)| users))?;
+    if let Some(users) = users {
+        root = users::enter(users, &root)?;
+    }
     mounts::attach(root.as_fd(), &plan.mounts, sources)?;
     devices::make(root.as_fd(), plan.own_dev, &plan.devices)?;
     mounts::pivot(&root)?;
@@ -73,9 +85,6 @@ fn start_steps(plan: &Plan, prepared: &Prepared<'_>, reporter: Reporter<'_>) -> 
     paths::make_working_directory(&plan.process.cwd)?;
     paths::sysctls(&plan.sysctls)?;
     streams(&plan.process, prepared, true, reporter)?;
-    if let Some(value) = plan.process.oom_score_adj {
-        paths::oom_score_adj(value, reporter)?;
-    }
     paths::read_only(&plan.readonly_paths)?;
     paths::mask(&plan.masked_paths)?;
     if plan.rootfs.readonly {
@@ -97,8 +106,12 @@ fn exec_steps(
     if let Some(value) = process.oom_score_adj {
         paths::oom_score_adj(value, reporter)?;
     }
+    give_streams(process, prepared, target.users)?;
     // All at once, by the container's own process: there is no path that could mean something else by now.
     setns(target.init, target.namespaces).step("join the container's namespaces", "")?;
+    if target.users.is_some() {
+        users::become_root()?;
+    }
     streams(process, prepared, false, reporter)?;
     become_process(process, prepared, reporter)
 }
@@ -120,8 +133,15 @@ fn restore_signals() -> Result<(), Failure> {
 fn streams(process: &ProcessPlan, prepared: &Prepared<'_>, first: bool, reporter: Reporter<'_>) -> Result<(), Failure> {
     match process.terminal {
         Some(size) => terminal::allocate(size, process.uid, first, reporter),
-        None => terminal::install(&prepared.stdio, process.uid),
+        None => terminal::install(&prepared.stdio),
     }
+}
+
+/// While this process may still give something away.
+fn give_streams(process: &ProcessPlan, prepared: &Prepared<'_>, users: Option<&UserNamespace>) -> Result<(), Failure> {
+    let on_host = users.map_or(Some(process.uid), |users| users.uids.on_host(process.uid));
+    let on_host = on_host.ok_or_else(|| Failure::new("find user", process.uid.to_string(), Errno::EINVAL))?;
+    terminal::give_away(&prepared.stdio, on_host)
 }
 
 fn become_process(

@@ -18,12 +18,14 @@
 mod child;
 pub mod diagnose;
 pub mod executable;
+pub mod holder;
 pub mod parent;
 pub mod plan;
 pub mod report;
 pub mod rootfs_file;
 pub mod rootfs_mount;
 mod steps;
+pub mod trial;
 
 pub use parent::{Launch, Stdio, exec, start};
 pub use plan::{Plan, PlanError, ProcessPlan};

@@ -14,6 +14,7 @@ use super::plan::{Plan, ProcessPlan};
 use super::report::{Failure, InStep};
 use crate::sys::clone::{CloneArgs, Cloned, clone_child};
 use crate::sys::pidfd;
+use crate::user_namespace::UserNamespace;
 
 /// Standard streams of a process without a terminal; a missing one is /dev/null.
 #[derive(Debug, Default)]
@@ -53,6 +54,8 @@ pub struct ExecTarget<'a> {
     pub namespaces: CloneFlags,
     /// The pid namespace to be born in, when it is not the shim's own.
     pub pid_namespace: bool,
+    /// The users of its user namespace, when it is not the shim's own.
+    pub users: Option<&'a UserNamespace>,
 }
 
 /// Starts a container's first process. Returns as soon as it exists.
@@ -74,8 +77,13 @@ pub fn start(plan: &Plan, stdio: Stdio, cgroup: &CgroupEntry) -> Result<Launch, 
             join.push((*kind, fd));
         }
     }
+    let users = plan
+        .users
+        .as_ref()
+        .map(|(path, _)| open(path).step("open namespace", path));
     let prepared = Prepared {
         join,
+        users: users.transpose()?,
         cgroup_files: &cgroup.files,
         stdio,
         status: theirs.as_fd(),
@@ -104,6 +112,7 @@ pub fn exec(
     let (ours, theirs) = status_socket()?;
     let prepared = Prepared {
         join: Vec::new(),
+        users: None,
         cgroup_files: &cgroup.files,
         stdio,
         status: theirs.as_fd(),
@@ -136,7 +145,7 @@ fn clone_into(
     cloned.step("clone", "")
 }
 
-fn status_socket() -> Result<(OwnedFd, OwnedFd), Failure> {
+pub(super) fn status_socket() -> Result<(OwnedFd, OwnedFd), Failure> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).step("make status socket", "")?;
     nix::fcntl::fcntl(&pair.0, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).step("make status socket", "")?;

@@ -1,12 +1,14 @@
 //! A bundle's root filesystem mounted where the whole host sees it, for OCI runtimes of others: they expect it to be there.
 //! Our own launch mounts it in the container's mount namespace alone.
 
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use nix::mount::{MntFlags, umount2};
 use oci_spec::runtime::Spec;
 
-use super::plan::{PlanError, rootfs};
+use super::plan::{PlanError, rootfs, users};
 use super::report::{Failure, InStep};
 use super::steps::mounts;
 
@@ -30,7 +32,9 @@ pub enum MountError {
 pub fn mount(spec: &Spec, bundle: &Path) -> Result<(), MountError> {
     let plan = rootfs(spec, bundle)?;
     if plan.overlay.is_some() {
-        let mounted = mounts::root(&plan).map(drop);
+        let users = users(spec)?.map(|(path, _)| File::open(&path).step("open namespace", &path));
+        let users = users.transpose()?;
+        let mounted = mounts::root(&plan, users.as_ref().map(AsFd::as_fd)).map(drop);
         nix::unistd::chdir("/").step("enter", "/")?;
         mounted?;
     }

@@ -33,6 +33,8 @@ pub use resources::linux_resources;
 pub use seccomp::default_profile;
 pub use users::{Users, resolve as resolve_user};
 
+use crate::user_namespace::{UserNamespace, UserNamespaceError};
+
 /// The runtime specification that has all that is used here. A runtime may refuse one that it is too old for: crun 1.8
 /// takes 1.0 alone.
 const VERSION: &str = "1.0.2";
@@ -57,6 +59,8 @@ pub struct HostCapabilities {
     pub capabilities: u64,
     /// Whether a cgroup can say which devices may be opened. Where it can't, CAP_MKNOD is not a default.
     pub device_control: bool,
+    /// Why pods can't have users of their own; none when they can.
+    pub no_user_namespaces: Option<String>,
     /// The host's devices, for privileged containers.
     pub devices: Vec<LinuxDevice>,
 }
@@ -71,6 +75,7 @@ impl HostCapabilities {
             seccomp: crate::sys::seccomp::available(),
             capabilities: crate::sys::capabilities::permitted()?,
             device_control: cgroups.controls_devices(),
+            no_user_namespaces: None,
             devices: devices::of_host()?,
         })
     }
@@ -97,6 +102,8 @@ pub struct SpecInputs<'a> {
     pub sandbox_dir: &'a Path,
     /// The container's cgroup, such as `/kubepods/pod<uid>/<id>`.
     pub cgroup_path: &'a Path,
+    /// For each of the container's mounts the layers of the image that it shows, topmost first; empty for the others.
+    pub image_volumes: &'a [Vec<PathBuf>],
     /// Where its log goes.
     pub log_path: Option<&'a Path>,
     /// The process whose pid namespace is the target's, when the mode is Target.
@@ -147,12 +154,23 @@ pub enum SpecError {
         /// Why not.
         reason: &'static str,
     },
+    /// A mount has an option that mounts of pods don't have.
+    #[error("mount at {destination:?}: the option {option:?} is not one of noexec, nodev and nosuid")]
+    MountOption {
+        /// Where.
+        destination: String,
+        /// The option.
+        option: String,
+    },
     /// A Localhost profile was asked for and not given.
     #[error("seccomp profile {0:?} was not read")]
     Localhost(String),
     /// The target container of a shared pid namespace isn't there.
     #[error("the target container {0:?} is not running in this pod")]
     Target(String),
+    /// The pod's user namespace isn't one that can be made.
+    #[error(transparent)]
+    Users(#[from] UserNamespaceError),
     /// Shared processes were asked for in a pod that shares none.
     #[error(
         "the container is to share the pod's process namespace, but the pod's sandbox was made without one (pid mode \
@@ -214,6 +232,11 @@ impl SpecInputs<'_> {
         self.security().namespace_options.unwrap_or_default()
     }
 
+    /// The pod's users, if they aren't the node's.
+    fn users(&self) -> Result<Option<UserNamespace>, SpecError> {
+        Ok(UserNamespace::of_pod(&self.pod_namespaces())?)
+    }
+
     /// What the sandbox was made with: a container can't have another network than its pod.
     fn pod_namespaces(&self) -> cri::NamespaceOption {
         let linux = self.sandbox.linux.as_ref();
@@ -247,6 +270,11 @@ fn linux(inputs: &SpecInputs<'_>) -> Result<Linux, SpecError> {
         .expect("all fields have defaults");
     let (masked, readonly) = paths(&context);
     linux.set_masked_paths(masked).set_readonly_paths(readonly);
+    if let Some(users) = inputs.users()? {
+        linux
+            .set_uid_mappings(Some(users.uids.to_oci()))
+            .set_gid_mappings(Some(users.gids.to_oci()));
+    }
     linux.set_seccomp(seccomp::profile(inputs)?);
     linux
         .set_sysctl(None)
@@ -270,6 +298,9 @@ fn namespaces(inputs: &SpecInputs<'_>) -> Result<Vec<LinuxNamespace>, SpecError>
         (Pod | Node, Node) => {}
         (Pod | Node, Pod) => all.push((LinuxNamespaceType::Pid, Some(held("pid")))),
         (Pod | Node, Container | Target) => return Err(SpecError::NoSharedPids),
+    }
+    if inputs.users()?.is_some() {
+        all.push((LinuxNamespaceType::User, Some(held("user"))));
     }
     if pods.ipc() != Node {
         all.push((LinuxNamespaceType::Ipc, Some(held("ipc"))));
@@ -357,6 +388,7 @@ fn annotations(inputs: &SpecInputs<'_>) -> HashMap<String, String> {
             annotation::LOG_PATH,
             inputs.log_path.map(|path| path.to_string_lossy().into_owned()),
         ),
+        (annotation::SUB_PATHS, mounts::sub_paths(inputs)),
         (annotation::STDIN, container.stdin.then(|| "true".to_owned())),
         (annotation::STDIN_ONCE, container.stdin_once.then(|| "true".to_owned())),
         ("io.kubernetes.cri.container-type", Some("container".to_owned())),

@@ -19,6 +19,7 @@ struct Case {
     image: ImageConfiguration,
     host: HostCapabilities,
     target_pid: Option<i32>,
+    image_volumes: Vec<Vec<std::path::PathBuf>>,
 }
 
 impl Case {
@@ -36,9 +37,11 @@ impl Case {
                 seccomp: true,
                 capabilities: 0x1ff_ffff_ffff,
                 device_control: true,
+                no_user_namespaces: None,
                 devices: Vec::new(),
             },
             target_pid: None,
+            image_volumes: Vec::new(),
         };
         case.sandbox.hostname = "pod".to_owned();
         case.container.linux = Some(cri::LinuxContainerConfig::default());
@@ -69,6 +72,7 @@ impl Case {
             users: USERS,
             sandbox_dir: Path::new("/run/s"),
             cgroup_path: Path::new("/kubepods/podu/c"),
+            image_volumes: &self.image_volumes,
             log_path: Some(Path::new("/logs/0.log")),
             target_pid: self.target_pid,
             devices: &[],

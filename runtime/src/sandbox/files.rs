@@ -7,6 +7,8 @@ use std::path::Path;
 
 use minik_api::cri;
 
+use crate::user_namespace::UserNamespace;
+
 /// The files' names in the sandbox's directory, and where containers see them.
 pub(crate) const FILES: [(&str, &str); 3] = [
     ("hosts", "/etc/hosts"),
@@ -14,12 +16,13 @@ pub(crate) const FILES: [(&str, &str); 3] = [
     ("resolv.conf", "/etc/resolv.conf"),
 ];
 
-/// Writes the files into the sandbox's directory. A pod in the node's network sees the node's hosts.
+/// Writes the files into the sandbox's directory, for the pod's root. A pod in the node's network sees the node's hosts.
 pub(super) fn write(
     directory: &Path,
     config: &cri::PodSandboxConfig,
     hostname: &str,
     address: Option<Ipv4Addr>,
+    users: Option<&UserNamespace>,
 ) -> io::Result<()> {
     let hosts = match address {
         Some(address) => hosts(address, hostname),
@@ -31,10 +34,15 @@ pub(super) fn write(
         _ => or_empty(fs::read_to_string("/etc/resolv.conf"))?,
     };
     let texts = [hosts, format!("{hostname}\n"), resolv_conf];
-    FILES
-        .iter()
-        .zip(texts)
-        .try_for_each(|((name, _), text)| fs::write(directory.join(name), text))
+    for ((name, _), text) in FILES.iter().zip(texts) {
+        let path = directory.join(name);
+        fs::write(&path, text)?;
+        if let Some(users) = users {
+            let (uid, gid) = users.root();
+            std::os::unix::fs::chown(&path, Some(uid), Some(gid))?;
+        }
+    }
+    Ok(())
 }
 
 fn or_empty(read: io::Result<String>) -> io::Result<String> {
@@ -93,7 +101,7 @@ mod tests {
             dns_config: Some(cri::DnsConfig::default()),
             ..Default::default()
         };
-        write(directory.path(), &config, "web", None).expect("write the files");
+        write(directory.path(), &config, "web", None, None).expect("write the files");
         let read = |name: &str| fs::read_to_string(directory.path().join(name)).expect("a file");
         assert_eq!(read("hostname"), "web\n");
         assert_eq!(

@@ -21,6 +21,7 @@ use crate::handlers::HandlerError;
 use crate::network::NetworkError;
 use crate::shim::ShimError;
 use crate::state::StateError;
+use crate::user_namespace::UserNamespaceError;
 
 pub(crate) use run::{RunRequest, prepare, run};
 pub(crate) use stop::{remove, remove_directory, stop};
@@ -41,8 +42,10 @@ pub enum SandboxError {
     Sctp,
     #[error(transparent)]
     Handler(#[from] HandlerError),
-    #[error("user namespaces aren't supported; leave hostUsers unset")]
-    UserNamespace,
+    #[error(transparent)]
+    UserNamespace(#[from] UserNamespaceError),
+    #[error("user namespaces don't work here ({0}): leave hostUsers unset")]
+    NoUserNamespaces(String),
     #[error("prepare the sandbox's directory {path}")]
     Directory {
         path: PathBuf,

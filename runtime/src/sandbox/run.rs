@@ -65,9 +65,12 @@ fn plan(daemon: &Daemon, request: RunRequest) -> Result<(SandboxRecord, SandboxS
         runtime_handler: request.runtime_handler,
         config: request.config,
     };
-    let users = record.namespaces().userns_options;
-    if users.is_some_and(|users| users.mode() == cri::NamespaceMode::Pod) {
-        return Err(SandboxError::UserNamespace);
+    if record.users()?.is_some() {
+        let foreign = (!daemon.handlers.is_own(&record.runtime_handler))
+            .then(|| format!("runtime handler {:?} isn't this runtime's own", record.runtime_handler));
+        if let Some(why) = foreign.or_else(|| daemon.host.no_user_namespaces.clone()) {
+            return Err(SandboxError::NoUserNamespaces(why));
+        }
     }
     let node = nix::unistd::gethostname().unwrap_or_default();
     let hostname = spec::hostname(&record.config, record.host_network(), &node.to_string_lossy());
@@ -104,7 +107,7 @@ async fn start(
     let directory = daemon.sandbox_directory(id);
     let address = record.network.as_ref().map(|network| network.address);
     prepare(&directory, spec)
-        .and_then(|()| files::write(&directory, &record.config, hostname, address))
+        .and_then(|()| files::write(&directory, &record.config, hostname, address, spec.users.as_ref()))
         .map_err(|source| SandboxError::Directory {
             path: directory.clone(),
             source,

@@ -37,6 +37,7 @@ pub(super) fn spec(
             cri::NamespaceMode::Target => PidMode::Target(namespaces.target_id),
         },
         port_mappings: port_mappings(&record.config.port_mappings, record.host_network())?,
+        users: record.users()?,
         sysctls: linux.sysctls.into_iter().collect::<BTreeMap<_, _>>(),
         cgroup_parent: Some(record.cgroup_parent.clone()),
         resources,

@@ -16,6 +16,7 @@ use super::streams::{Attached, Streams};
 use crate::cgroup::CgroupPath;
 use crate::launch::{self, Plan, Stdio};
 use crate::oci::annotation;
+use crate::user_namespace::UserNamespace;
 
 /// Names a container within this shim, even when its id is used again.
 pub(super) type Key = u32;
@@ -46,6 +47,8 @@ pub(super) struct Container {
     /// What an exec enters.
     pub(super) namespaces: CloneFlags,
     pub(super) pid_namespace: bool,
+    /// The users of its user namespace, if it has one.
+    pub(super) users: Option<UserNamespace>,
     /// Master of its terminal, to resize.
     pub(super) terminal: Option<OwnedFd>,
     pub(super) streams: Streams,
@@ -180,6 +183,7 @@ impl Bundle {
         let mut flags =
             CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
         flags.set(CloneFlags::CLONE_NEWCGROUP, plan.cgroup_namespace);
+        flags.set(CloneFlags::CLONE_NEWUSER, plan.users.is_some());
         let namespaces = self.spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
         let pid = namespaces
             .into_iter()

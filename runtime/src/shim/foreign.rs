@@ -118,6 +118,7 @@ impl Server {
             seccomp: None,
             namespaces: CloneFlags::empty(),
             pid_namespace: false,
+            users: None,
             terminal: None,
             streams,
             phase: Phase::Launching,

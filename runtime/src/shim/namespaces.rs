@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::spec::{NamespaceSource, PidMode, SandboxSpec};
+use crate::launch::holder::Holder;
 use crate::launch::plan::sysctl_path;
 use crate::sys;
-use crate::sys::clone::{CloneArgs, Cloned, clone_child};
+use crate::sys::clone::Cloned;
+use crate::user_namespace::UserNamespace;
 
 /// What went wrong with the pod's namespaces.
 #[derive(Debug, thiserror::Error)]
@@ -49,11 +50,21 @@ pub(super) fn set_up(spec: &SandboxSpec, directory: &Path) -> Result<Option<Clon
     ];
     let new = sources.iter().filter(|(source, ..)| **source == NamespaceSource::New);
     let flags = new.fold(CloneFlags::empty(), |flags, (_, flag, _)| flags | *flag);
-    unshare(flags).map_err(|errno| failed("unshare", "namespaces")(errno.into()))?;
+    let holder = match &spec.users {
+        Some(users) => Some(with_users(spec, users, flags, &holders)?),
+        None => unshare(flags)
+            .map(|()| None)
+            .map_err(|errno| failed("unshare", "namespaces")(errno.into()))?,
+    };
     for (source, flag, name) in sources {
-        if let NamespaceSource::Path(path) = source {
-            let namespace = File::open(path).map_err(failed("open namespace", path))?;
-            setns(namespace, flag).map_err(|errno| failed("enter namespace", path)(errno.into()))?;
+        let path = match (source, &holder) {
+            (NamespaceSource::Path(path), _) => Some(path.clone()),
+            (NamespaceSource::New, Some(holder)) => Some(holder.proc(&format!("ns/{name}"))),
+            _ => None,
+        };
+        if let Some(path) = path {
+            let namespace = File::open(&path).map_err(failed("open namespace", &path))?;
+            setns(namespace, flag).map_err(|errno| failed("enter namespace", &path)(errno.into()))?;
         }
         if *source != NamespaceSource::Host {
             bind(&Path::new("/proc/self/ns").join(name), &holders.join(name))?;
@@ -67,19 +78,38 @@ pub(super) fn set_up(spec: &SandboxSpec, directory: &Path) -> Result<Option<Clon
         loopback_up().map_err(|errno| failed("bring up", "lo")(errno.into()))?;
     }
     if spec.ipc == NamespaceSource::New {
-        shared_memory(&directory.join("shm"))?;
+        shared_memory(&directory.join("shm"), spec.users.as_ref())?;
     }
     sysctls(&spec.sysctls)?;
-    if spec.pid == PidMode::Pod {
-        pause(&holders.join("pid")).map(Some)
-    } else {
-        Ok(None)
+    if spec.pid != PidMode::Pod {
+        return Ok(None);
     }
+    // Process 1 of a shared pid namespace: it holds it and reaps; all containers die with it.
+    let holder = match holder {
+        Some(holder) => holder,
+        None => Holder::start(CloneFlags::CLONE_NEWPID, None).map_err(failed("clone", "pause process"))?,
+    };
+    bind(&holder.proc("ns/pid"), &holders.join("pid"))?;
+    Ok(Some(holder.keep()))
+}
+
+/// Namespaces belong to the user namespace of who makes them, for good: so a process in the pod's makes them all. This
+/// process stays root of the host, and may enter them.
+fn with_users(
+    spec: &SandboxSpec,
+    users: &UserNamespace,
+    mut flags: CloneFlags,
+    holders: &Path,
+) -> Result<Holder, NamespaceError> {
+    flags.set(CloneFlags::CLONE_NEWPID, spec.pid == PidMode::Pod);
+    let holder = Holder::start(flags, Some(users)).map_err(failed("make", "user namespace"))?;
+    bind(&holder.proc("ns/user"), &holders.join("user"))?;
+    Ok(holder)
 }
 
 /// Takes away what [`set_up`] mounted, for a shim that has ended; fine when nothing is there.
 pub fn clean(sandbox_dir: &Path) {
-    let mounted = ["ns/net", "ns/ipc", "ns/uts", "ns/pid", "shm"];
+    let mounted = ["ns/net", "ns/ipc", "ns/uts", "ns/pid", "ns/user", "shm"];
     for path in mounted.map(|name| sandbox_dir.join(name)) {
         // EINVAL: not a mount point; ENOENT: never made.
         while umount2(&path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}
@@ -105,10 +135,12 @@ fn loopback_up() -> Result<(), Errno> {
 }
 
 /// POSIX shared memory is files, so containers that share an IPC namespace share this directory as /dev/shm.
-fn shared_memory(path: &Path) -> Result<(), NamespaceError> {
+fn shared_memory(path: &Path, users: Option<&UserNamespace>) -> Result<(), NamespaceError> {
     std::fs::create_dir_all(path).map_err(failed("make", path))?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("shm"), path, Some("tmpfs"), flags, Some("mode=1777,size=65536k"))
+    let (uid, gid) = users.map_or((0, 0), |users| users.root());
+    let options = format!("mode=1777,size=65536k,uid={uid},gid={gid}");
+    mount(Some("shm"), path, Some("tmpfs"), flags, Some(options.as_str()))
         .map_err(|errno| failed("mount tmpfs at", path)(errno.into()))
 }
 
@@ -121,28 +153,4 @@ fn sysctls(values: &BTreeMap<String, String>) -> Result<(), NamespaceError> {
         })?;
     }
     Ok(())
-}
-
-/// Process 1 of a shared pid namespace: it holds it and reaps; all containers die with it.
-fn pause(holder: &Path) -> Result<Cloned, NamespaceError> {
-    let args = CloneArgs {
-        namespaces: libc::CLONE_NEWPID as u64,
-        cgroup: None,
-    };
-    let cloned = clone_child(&args, || {
-        let quiet = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
-            .and_then(|()| nix::sys::prctl::set_name(c"pause"))
-            .and_then(|()| sys::signals::ignore(Signal::SIGCHLD))
-            .and_then(|()| SigSet::all().thread_block());
-        if quiet.is_err() {
-            return 1;
-        }
-        loop {
-            // Everything but SIGKILL is blocked, so this waits for ever.
-            nix::unistd::pause();
-        }
-    });
-    let cloned = cloned.map_err(|errno| failed("clone", "pause process")(errno.into()))?;
-    bind(&PathBuf::from(format!("/proc/{}/ns/pid", cloned.pid)), holder)?;
-    Ok(cloned)
 }

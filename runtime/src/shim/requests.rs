@@ -164,6 +164,7 @@ impl Server {
             seccomp: bundle.seccomp(),
             namespaces,
             pid_namespace,
+            users: plan.users.as_ref().map(|(_, users)| *users),
             terminal: None,
             streams,
             phase: Phase::Launching,
@@ -234,6 +235,7 @@ impl Server {
             init: container.pidfd.as_fd(),
             namespaces: container.namespaces,
             pid_namespace: container.pid_namespace,
+            users: container.users.as_ref(),
         };
         let launch = launch::exec(&plan, &target, stdio, &entry.unwrap_or_default())?;
         let pid = launch.cloned.pid;

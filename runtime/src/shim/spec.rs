@@ -8,6 +8,7 @@ use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 
 use super::OciRuntime;
+use crate::user_namespace::UserNamespace;
 
 /// A pod's sandbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct SandboxSpec {
     /// The pod's own limits.
     #[serde(default)]
     pub resources: Option<LinuxResources>,
+    /// The pod's users, in a user namespace of their own.
+    #[serde(default)]
+    pub users: Option<UserNamespace>,
     /// Where the containers' log files are.
     #[serde(default)]
     pub log_directory: Option<PathBuf>,

@@ -7,6 +7,7 @@ use minik_api::cri;
 use serde::{Deserialize, Serialize};
 
 use super::{Record, protobuf};
+use crate::user_namespace::{UserNamespace, UserNamespaceError};
 
 /// A sandbox, as it is kept on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +61,11 @@ impl SandboxRecord {
         context
             .and_then(|context| context.namespace_options.clone())
             .unwrap_or_default()
+    }
+
+    /// The pod's users, if they aren't the node's.
+    pub(crate) fn users(&self) -> Result<Option<UserNamespace>, UserNamespaceError> {
+        UserNamespace::of_pod(&self.namespaces())
     }
 
     /// Whether the pod shares the node's network.

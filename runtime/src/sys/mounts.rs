@@ -31,6 +31,8 @@ pub mod attribute {
     pub const NODIRATIME: u64 = 0x80;
     /// Symbolic links are not followed (Linux 5.10).
     pub const NOSYMFOLLOW: u64 = 0x20_0000;
+    /// Owners of files are translated by a user namespace (Linux 5.12).
+    pub const IDMAP: u64 = 0x10_0000;
 }
 
 const OPEN_TREE_CLONE: libc::c_uint = 1;
@@ -53,7 +55,7 @@ pub struct MountAttributes {
     pub clear: u64,
     /// `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE` or `MS_UNBINDABLE`; 0 leaves the propagation.
     pub propagation: u64,
-    /// A user namespace for an idmapped mount; unused here.
+    /// The user namespace that [`attribute::IDMAP`] translates by.
     pub userns_fd: u64,
 }
 

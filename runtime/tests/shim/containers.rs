@@ -360,6 +360,7 @@ fn a_container_of_the_kubelets_runs() {
             },
             sandbox_dir: &pod.sandbox(),
             cgroup_path: Path::new(&cgroup),
+            image_volumes: &[],
             log_path: Some(&log),
             target_pid: None,
             devices: &[],

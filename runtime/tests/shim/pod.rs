@@ -87,6 +87,7 @@ impl Pod {
             sysctls: [("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned())].into(),
             cgroup_parent: Some(cgroup.clone().into()),
             resources: None,
+            users: None,
             log_directory: None,
             oci_runtime: oci_runtime(&directory.path().join("oci")),
         };

@@ -223,16 +223,21 @@ impl Node {
     }
 
     pub(crate) async fn run_pod(&mut self, config: &PodSandboxConfig) -> String {
+        self.try_run_pod(config, "").await.expect("RunPodSandbox")
+    }
+
+    /// With a runtime handler.
+    pub(crate) async fn try_run_pod(
+        &mut self,
+        config: &PodSandboxConfig,
+        handler: &str,
+    ) -> Result<String, tonic::Status> {
         let request = RunPodSandboxRequest {
             config: Some(config.clone()),
-            runtime_handler: String::new(),
+            runtime_handler: handler.to_owned(),
         };
-        self.runtime
-            .run_pod_sandbox(request)
-            .await
-            .expect("RunPodSandbox")
-            .into_inner()
-            .pod_sandbox_id
+        let ran = self.runtime.run_pod_sandbox(request).await;
+        ran.map(|answer| answer.into_inner().pod_sandbox_id)
     }
 
     pub(crate) async fn pod_address(&mut self, id: &str) -> String {

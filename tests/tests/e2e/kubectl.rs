@@ -1,12 +1,13 @@
 //! The real kubectls, oldest to newest, do their daily verbs on our API.
 
+use std::fs;
 use std::path::Path;
 
 use minik_tests::{World, executable};
 use serde_json::json;
 
 use crate::daily::page;
-use crate::{node, pod};
+use crate::{SERVE, node, pod};
 
 #[test]
 fn every_kubectl_here_does_its_daily_verbs() {
@@ -23,6 +24,10 @@ fn every_kubectl_here_does_its_daily_verbs() {
             &format!("k{number}"),
             18100 + u16::try_from(number).expect("few kubectls"),
         );
+    }
+    let newest = &kubectls[kubectls.len() - 1];
+    for (name, kubectl) in [("oldest", &kubectls[0]), ("newest", newest)] {
+        copied(&world, kubectl, name);
     }
 }
 
@@ -103,4 +108,24 @@ fn watched(world: &World, kubectl: &Path, name: &str) {
     assert!(first.starts_with("ADDED"), "{first}");
     let _ = world.kubectl(kubectl, ["delete", "pod", name, "--wait=true"]).ok();
     while !watch.line().starts_with("DELETED") {}
+}
+
+/// A file goes into a container and comes back, and a folder comes.
+fn copied(world: &World, kubectl: &Path, name: &str) {
+    let shown = kubectl.display();
+    world.apply(&pod(name, SERVE, json!({})));
+    world.wait(&format!("pod/{name}"), "condition=Ready");
+    let folder = world.folder().join(name);
+    fs::create_dir(&folder).expect("a folder in the world's");
+    let text = "a line\n".repeat(20_000);
+    fs::write(folder.join("sent"), &text).expect("it is written");
+    let copy = |from: String, to: String| world.kubectl(kubectl, ["cp", &from, &to]).ok();
+    let local = |file: &str| folder.join(file).display().to_string();
+    let _ = copy(local("sent"), format!("{name}:/tmp/sent"));
+    let _ = copy(format!("{name}:/tmp/sent"), local("back"));
+    let back = fs::read_to_string(folder.join("back")).expect("it has come back");
+    assert!(back == text, "{shown}: {} bytes", back.len());
+    let _ = copy(format!("{name}:/var/www"), local("www"));
+    assert!(folder.join("www/index.html").exists(), "{shown}");
+    let _ = world.kubectl(kubectl, ["delete", "pod", name]).ok();
 }

@@ -1,6 +1,9 @@
 //! Each layer of the node in exchange for the real one: who launches containers, and who runs pods.
 
-use minik_tests::{Run, World};
+use std::path::Path;
+
+use minik_tests::containerd::Containerd;
+use minik_tests::{Run, World, images};
 use serde_json::json;
 
 use crate::{SERVE, archive, node, pod};
@@ -76,4 +79,66 @@ fn a_node_may_launch_all_its_pods_by_another_runtime() {
         "{message}"
     );
     assert_eq!(known_to("crun", &world, "default"), [container_id(&world, "probed")]);
+}
+
+/// A pod's life on containerd, by our kubelet.
+fn lives_on_containerd(oci_runtime: &Path) {
+    let world = World::new();
+    let containerd = Containerd::start("docker.io/test/pause:1", oci_runtime);
+    for (name, command) in [
+        ("docker.io/test/pause:1", json!(["sleep", "1000000"])),
+        ("docker.io/test/busybox:1", json!(["sh"])),
+    ] {
+        containerd.import(&images::busybox(world.folder(), name, &json!({"Cmd": command})));
+    }
+    let world = world.with(["--runtime-endpoint", &containerd.url()]);
+    world.start();
+    let shown = world.minikctl(["status"]).ok();
+    assert!(!shown.contains("runtime.sock"), "ours isn't started: {shown}");
+    let mut events = containerd.ctr(["events"]).start();
+    world.apply(&pod("web", SERVE, json!({})));
+    world.apply(&pod(
+        "job",
+        "echo done; exit 3",
+        json!({"spec": {"restartPolicy": "Never"}}),
+    ));
+    world.wait("pod/web", "condition=Ready");
+    assert!(
+        world
+            .value("node", "{.items[0].status.nodeInfo.containerRuntimeVersion}")
+            .starts_with("containerd://")
+    );
+    assert_eq!(world.minikctl(["logs", "web"]).ok(), "started\n");
+    let told = world
+        .minikctl(["exec", "web", "--", "sh", "-c", "echo $HOSTNAME; exit 7"])
+        .output();
+    assert_eq!(
+        (told.code, told.stdout.trim()),
+        (7, "web"),
+        "{told}\n{}",
+        containerd.log()
+    );
+    world.wait("pod/job", "jsonpath={.status.phase}=Failed");
+    assert_eq!(
+        world.value("pod/job", "{.status.containerStatuses[0].state.terminated.exitCode}"),
+        "3"
+    );
+    let id = world.value("pod/web", "{.status.containerStatuses[0].containerID}");
+    let tasks = containerd.ctr(["task", "ls", "--quiet"]).ok();
+    assert!(tasks.contains(id.trim_start_matches("containerd://")), "{id}: {tasks}");
+    let _ = world.minikctl(["delete", "pod", "web", "job"]).ok();
+    // Two containers and two sandboxes; the API's objects may be gone before.
+    for _ in 0..4 {
+        while !events.line().contains("/containers/delete") {}
+    }
+    assert_eq!(
+        containerd.ctr(["container", "ls", "--quiet"]).ok(),
+        "",
+        "nothing is left"
+    );
+}
+
+#[test]
+fn the_kubelet_runs_pods_by_containerd() {
+    lives_on_containerd(Path::new("runc"));
 }

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures::stream;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use minik_api::kinds::{self, Kind};
 use minik_api::status::Status;
 use rand::Rng;
 use serde_json::json;
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::shape::{self, Shape};
 use super::{Api, Call};
-use crate::registry::{self, Selection};
+use crate::registry::{self, Registry, Selection};
 use crate::storage::{Event, EventKind, Expired, Revision, Store, Stored};
 
 pub(crate) use crowd::Crowds;
@@ -53,6 +54,7 @@ pub(super) fn handle(api: &Api, call: Call) -> Result<Response, Status> {
         resource,
         selection,
         shape: Shape::of(&call, call.accept.choose_stream(shape::is_served)?)?,
+        custom: Custom::of(api, kind),
         after: Revision::default(),
         bookmarks: call.params.bookmarks,
         next_bookmark,
@@ -86,6 +88,8 @@ struct Watcher {
     selection: Selection,
     shape: Shape,
     changed: watch::Receiver<Revision>,
+    /// Of a kind that may cease to be served.
+    custom: Option<Custom>,
     /// Everything up to here is sent or in `lines`.
     after: Revision,
     bookmarks: bool,
@@ -149,7 +153,11 @@ impl Watcher {
                 }
             }
             if self.lines.is_empty() && !self.over {
-                self.wait().await;
+                match self.custom.as_ref().is_some_and(Custom::is_gone) {
+                    // Everything about it has been told.
+                    true => self.over = true,
+                    false => self.wait().await,
+                }
             }
         }
     }
@@ -157,6 +165,7 @@ impl Watcher {
     async fn wait(&mut self) {
         tokio::select! {
             changed = self.changed.changed() => self.over = changed.is_err(),
+            () = Custom::changed(&mut self.custom) => {}
             () = self.stop.cancelled() => self.over = true,
             () = self.alarm.as_mut() => self.bookmark(),
         }
@@ -170,6 +179,38 @@ impl Watcher {
         self.alarm.as_mut().reset(self.deadline.min(self.next_bookmark));
         if self.bookmarks {
             self.lines.push_back(self.shape.bookmark(self.after, false));
+        }
+    }
+}
+
+/// A kind that somebody defined and may take away.
+struct Custom {
+    kind: &'static Kind,
+    registry: Registry,
+    changes: watch::Receiver<()>,
+}
+
+impl Custom {
+    fn of(api: &Api, kind: &'static Kind) -> Option<Self> {
+        let is_built_in = kinds::at(kind.group, kind.version, kind.plural).is_some();
+        (!is_built_in).then(|| Self {
+            kind,
+            registry: api.registry.clone(),
+            changes: api.registry.kinds().changes(),
+        })
+    }
+
+    fn is_gone(&self) -> bool {
+        let kind = self.kind;
+        self.registry.kinds().at(kind.group, kind.version, kind.plural) != Some(kind)
+    }
+
+    /// Until the catalogue has changed; never for what is built in.
+    async fn changed(custom: &mut Option<Self>) {
+        match custom {
+            // The catalogue lives as long as the server.
+            Some(custom) => drop(custom.changes.changed().await),
+            None => futures::future::pending().await,
         }
     }
 }

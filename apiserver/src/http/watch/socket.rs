@@ -1,6 +1,8 @@
 //! A watch over WebSocket (RFC 6455), for programs in browsers: an event is a text message, and what the client says is heard
 //! only for whether it is still there. Otherwise it is the watch that [`super`] describes.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
@@ -17,6 +19,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
+use super::super::fairness::Seat;
 use super::Watcher;
 
 /// A client has nothing to say; what is longer ends the connection.
@@ -34,8 +37,11 @@ pub(super) fn open(parts: Parts, watcher: Watcher) -> Result<Response, Status> {
     let mut response = agreement(&parts.headers)?;
     *response.body_mut() = Body::empty();
     let mut request = Request::from_parts(parts, Body::empty());
+    // The answer ends here, and the watch doesn't.
+    let seat = request.extensions_mut().remove::<Arc<Seat>>();
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
+        let _seat = seat;
         match upgraded.await {
             Ok(upgraded) => send(upgraded, watcher).await,
             Err(error) => tracing::debug!(%error, "the client went away during the upgrade"),

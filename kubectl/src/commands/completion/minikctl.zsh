@@ -1,7 +1,7 @@
 #compdef minikctl
 # zsh completion for minikctl: source <(minikctl completion zsh)
 _minikctl() {
-    local -a lines candidates
+    local -a lines candidates end
     local line
     lines=("${(@f)$(minikctl __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
     for line in $lines; do
@@ -9,7 +9,9 @@ _minikctl() {
         # A colon ends the candidate for _describe.
         candidates+=("${${line%%$'\t'*}//:/\\:}${${(M)line:#*$'\t'*}:+:${line#*$'\t'}}")
     done
-    _describe -o 'minikctl' candidates
+    # A folder, or what wants a value, goes on without a blank.
+    [[ ${#candidates} -eq 1 && "${candidates[1]%%:*}" == *[/=] ]] && end=(-S '')
+    _describe 'minikctl' candidates $end
 }
 if [[ "$funcstack[1]" = "_minikctl" ]]; then
     _minikctl

@@ -96,6 +96,7 @@ fn positional(path: &[&str], given: &[&str], current: &str) -> Wanted {
             "get" | "describe" | "delete" | "label" | "annotate" | "edit" | "patch" | "wait" | "scale" | "expose"
             | "autoscale" | "taint",
         ]
+        | ["apply", "view-last-applied" | "edit-last-applied"]
         | ["rollout" | "set", _] => then_names(),
         ["explain"] => Wanted::Kind(current.to_owned()),
         ["logs" | "exec" | "attach" | "port-forward" | "debug" | "cp"]
@@ -106,6 +107,7 @@ fn positional(path: &[&str], given: &[&str], current: &str) -> Wanted {
         ["logs" | "exec" | "attach" | "port-forward" | "debug"] if given.is_empty() => of_kind(),
         ["top", "pod"] => name("pods"),
         ["cordon" | "uncordon" | "drain"] | ["top", "node"] => name("nodes"),
+        ["certificate", _] => name("certificatesigningrequests"),
         ["config", verb] if verb.ends_with("-context") => Wanted::Context(current.to_owned()),
         _ => Wanted::OneOf(Vec::new()),
     }
@@ -247,6 +249,11 @@ mod tests {
         assert_eq!(wanted("logs deploy/w"), object("deploy", "w", "deploy/"));
         assert_eq!(wanted("rollout undo deploy w"), object("deploy", "w", ""));
         assert_eq!(wanted("drain n"), object("nodes", "n", ""));
+        assert_eq!(
+            wanted("certificate approve x"),
+            object("certificatesigningrequests", "x", "")
+        );
+        assert_eq!(wanted("apply view-last-applied cm x"), object("cm", "x", ""));
         assert_eq!(wanted("get -n d"), object("namespaces", "d", ""));
         assert_eq!(wanted("get --namespace=d"), object("namespaces", "d", "--namespace="));
         assert_eq!(wanted("config use-context m"), Wanted::Context("m".to_owned()));

@@ -12,16 +12,21 @@ mod syscalls;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use nix::sched::CloneFlags;
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
 
 pub use capabilities::{CAPABILITIES, Capabilities, number as capability_number};
-pub use mounts::{BindPlan, CgroupMount, MountPlan, NewMountPlan};
+pub use mounts::{BindPlan, CgroupMount, LayersPlan, MountPlan, NewMountPlan};
 pub use process::{ProcessPlan, Rlimit, process};
+pub(crate) use rootfs::overlay;
 pub use rootfs::{Overlay, RootfsPlan, rootfs};
 pub use seccomp::Program;
+
+use crate::oci::annotation;
+use crate::user_namespace::{IdRange, UserNamespace};
 
 /// A container's start, decided.
 #[derive(Debug)]
@@ -30,6 +35,8 @@ pub struct Plan {
     pub namespaces: CloneFlags,
     /// Namespaces to enter, by path.
     pub join: Vec<(CloneFlags, PathBuf)>,
+    /// The user namespace to enter last, with who its users are.
+    pub users: Option<(PathBuf, UserNamespace)>,
     /// Whether a cgroup namespace is wanted.
     pub cgroup_namespace: bool,
     /// The root filesystem.
@@ -117,6 +124,9 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
     let mut namespaces = CloneFlags::CLONE_NEWNS;
     let mut join = Vec::new();
     for namespace in linux.namespaces().iter().flatten() {
+        if namespace.typ() == LinuxNamespaceType::User && namespace.path().is_some() {
+            continue;
+        }
         let flag = namespace_flag(namespace.typ())?;
         match namespace.path() {
             Some(path) => join.push((flag, path.clone())),
@@ -126,7 +136,12 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
     let cgroup_namespace = namespaces.contains(CloneFlags::CLONE_NEWCGROUP);
     namespaces.remove(CloneFlags::CLONE_NEWCGROUP);
     let own_uts = namespaces.contains(CloneFlags::CLONE_NEWUTS);
-    let mounts = mounts::mounts(spec.mounts().as_deref().unwrap_or_default(), cgroups)?;
+    let users = users(spec)?;
+    let mapped = users.as_ref().map(|(_, mapped)| mapped);
+    let mounts = spec.mounts().as_deref().unwrap_or_default();
+    let mounts = mounts::mounts(mounts, &sub_paths(spec)?, cgroups, mapped)?;
+    let process = process(config, linux.seccomp().as_ref())?;
+    known_users(&process, mapped)?;
     Ok(Plan {
         namespaces,
         join,
@@ -146,8 +161,66 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
         masked_paths: linux.masked_paths().iter().flatten().map(PathBuf::from).collect(),
         readonly_paths: linux.readonly_paths().iter().flatten().map(PathBuf::from).collect(),
         hostname: spec.hostname().clone().filter(|_| own_uts),
-        process: process(config, linux.seccomp().as_ref())?,
+        process,
+        users,
     })
+}
+
+/// Parts of sources to mount in their place, by destination.
+fn sub_paths(spec: &Spec) -> Result<HashMap<PathBuf, PathBuf>, PlanError> {
+    let text = spec
+        .annotations()
+        .as_ref()
+        .and_then(|all| all.get(annotation::SUB_PATHS));
+    let parsed = text.map(|text| serde_json::from_str(text)).transpose();
+    let parsed = parsed.map_err(|error| PlanError::Annotation {
+        key: annotation::SUB_PATHS,
+        reason: error.to_string(),
+    })?;
+    Ok(parsed.unwrap_or_default())
+}
+
+/// A user namespace that is there already; its mapping stands beside it.
+pub(crate) fn users(spec: &Spec) -> Result<Option<(PathBuf, UserNamespace)>, PlanError> {
+    let linux = spec.linux().clone().unwrap_or_default();
+    let all = linux.namespaces().iter().flatten();
+    let mut paths = all
+        .filter(|namespace| namespace.typ() == LinuxNamespaceType::User)
+        .filter_map(|namespace| namespace.path().as_ref());
+    let Some(path) = paths.next() else {
+        return Ok(None);
+    };
+    let range = |mappings: &Option<Vec<_>>| IdRange::of_oci(mappings.as_deref().unwrap_or_default());
+    let (Some(uids), Some(gids)) = (range(linux.uid_mappings()), range(linux.gid_mappings())) else {
+        return Err(PlanError::Unsupported {
+            field: "linux.uidMappings",
+            value: format!("{:?}", linux.uid_mappings()),
+            why: "a user namespace to enter has one mapping of users and one of groups, from 0",
+        });
+    };
+    Ok(Some((path.clone(), UserNamespace { uids, gids })))
+}
+
+/// The kernel would say no more than "invalid argument".
+fn known_users(process: &ProcessPlan, users: Option<&UserNamespace>) -> Result<(), PlanError> {
+    let Some(users) = users else {
+        return Ok(());
+    };
+    let uids = [("process.user.uid", process.uid, users.uids)];
+    let gids = std::iter::once(process.gid).chain(process.groups.iter().copied());
+    let gids = gids.map(|gid| ("process.user.gid", gid, users.gids));
+    match uids
+        .into_iter()
+        .chain(gids)
+        .find(|(_, id, range)| range.on_host(*id).is_none())
+    {
+        None => Ok(()),
+        Some((field, id, _)) => Err(PlanError::Unsupported {
+            field,
+            value: id.to_string(),
+            why: "the user namespace has fewer users",
+        }),
+    }
 }
 
 fn namespace_flag(kind: LinuxNamespaceType) -> Result<CloneFlags, PlanError> {

@@ -1,7 +1,8 @@
 //! Mounts of config.json as calls of the mount API: option words sorted into attributes, propagation and the
 //! filesystem's own options (runtime-spec, config.md, "mounts").
 
-use std::ffi::CString;
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
 
 use nix::mount::MsFlags;
@@ -9,7 +10,9 @@ use oci_spec::runtime::Mount;
 
 use super::PlanError;
 use super::process::c_string;
+use super::rootfs::{self, Overlay};
 use crate::sys::mounts::{MountAttributes, attribute};
+use crate::user_namespace::{IdRange, UserNamespace};
 
 /// One mount of a cgroup hierarchy in the container, as the host has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub enum MountPlan {
     Bind(BindPlan),
     /// A new filesystem.
     New(NewMountPlan),
+    /// Layers of an image, one above the other, read-only.
+    Layers(LayersPlan),
 }
 
 /// A bind mount.
@@ -44,6 +49,27 @@ pub struct BindPlan {
     pub attributes: MountAttributes,
     /// Attributes of it and of all mounts below.
     pub recursive_attributes: MountAttributes,
+    /// Whether its files' owners are translated by the container's user namespace.
+    pub idmapped: bool,
+    /// The part below the source to mount, if it isn't all.
+    pub sub_path: Option<PathBuf>,
+}
+
+/// Filesystems that the host's root makes even for a container with users of its own: the kernel lets others mount them only
+/// where they see all of the host's, which a host that is a container itself doesn't.
+const OF_HOST: [&CStr; 4] = [c"proc", c"sysfs", c"cgroup", c"cgroup2"];
+
+/// An image's layers where a volume is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LayersPlan {
+    /// What to mount.
+    pub overlay: Overlay,
+    /// Path relative to the container's root.
+    pub destination: PathBuf,
+    /// The part to mount, if it isn't all.
+    pub sub_path: Option<PathBuf>,
+    /// Attributes of the mount.
+    pub attributes: MountAttributes,
 }
 
 /// A new filesystem instance.
@@ -63,6 +89,14 @@ pub struct NewMountPlan {
     pub seal: bool,
 }
 
+impl NewMountPlan {
+    /// Whether it is made before the container's user namespace is entered.
+    #[must_use]
+    pub fn is_of_host(&self) -> bool {
+        OF_HOST.contains(&self.filesystem.as_c_str())
+    }
+}
+
 impl MountPlan {
     /// Path relative to the container's root.
     #[must_use]
@@ -70,24 +104,39 @@ impl MountPlan {
         match self {
             Self::Bind(bind) => &bind.destination,
             Self::New(new) => &new.destination,
+            Self::Layers(layers) => &layers.destination,
         }
     }
 
     /// Whether it shows something of the host.
     #[must_use]
     pub fn is_bind(&self) -> bool {
-        matches!(self, Self::Bind(_))
+        !matches!(self, Self::New(_))
     }
 }
 
-pub(super) fn mounts(mounts: &[Mount], cgroups: &[CgroupMount]) -> Result<Vec<MountPlan>, PlanError> {
+pub(super) fn mounts(
+    mounts: &[Mount],
+    sub_paths: &HashMap<PathBuf, PathBuf>,
+    cgroups: &[CgroupMount],
+    users: Option<&UserNamespace>,
+) -> Result<Vec<MountPlan>, PlanError> {
     let mut plans = Vec::with_capacity(mounts.len() + cgroups.len());
     for mount in mounts {
         let words = Words::sort(mount.options().as_deref().unwrap_or_default())?;
         let destination = relative(mount.destination());
         let kind = mount.typ().as_deref().unwrap_or("none");
+        let sub_path = sub_paths.get(mount.destination()).cloned();
         if words.bind || kind == "bind" {
-            plans.push(MountPlan::Bind(bind(mount, destination, &words)?));
+            let bind = bind(mount, destination, &words, users)?;
+            plans.push(MountPlan::Bind(BindPlan { sub_path, ..bind }));
+        } else if let Some(lower) = words.layers(kind) {
+            plans.push(MountPlan::Layers(LayersPlan {
+                overlay: rootfs::overlay(&lower, None, users.is_some())?,
+                destination,
+                sub_path,
+                attributes: words.own(),
+            }));
         } else if kind == "cgroup" || kind == "cgroup2" {
             plans.extend(cgroup(&destination, &words, cgroups)?);
         } else {
@@ -97,18 +146,13 @@ pub(super) fn mounts(mounts: &[Mount], cgroups: &[CgroupMount]) -> Result<Vec<Mo
     Ok(plans)
 }
 
-fn bind(mount: &Mount, destination: PathBuf, words: &Words) -> Result<BindPlan, PlanError> {
+fn bind(
+    mount: &Mount,
+    destination: PathBuf,
+    words: &Words,
+    users: Option<&UserNamespace>,
+) -> Result<BindPlan, PlanError> {
     let source = mount.source().as_ref().ok_or(PlanError::Missing("mounts[].source"))?;
-    let own = MountAttributes {
-        set: words.set,
-        clear: words.clear,
-        propagation: if words.propagation_recursive {
-            0
-        } else {
-            words.propagation
-        },
-        userns_fd: 0,
-    };
     let all = MountAttributes {
         set: words.recursive_set,
         propagation: if words.propagation_recursive {
@@ -122,9 +166,27 @@ fn bind(mount: &Mount, destination: PathBuf, words: &Words) -> Result<BindPlan, 
         source: c_string("mounts[].source", source.as_os_str().as_encoded_bytes())?,
         destination,
         recursive: words.recursive,
-        attributes: own,
+        attributes: words.own(),
         recursive_attributes: all,
+        idmapped: idmapped(mount, users)?,
+        sub_path: None,
     })
+}
+
+/// A mount's own mapping has to be the container's: there is no other user namespace to translate by.
+fn idmapped(mount: &Mount, users: Option<&UserNamespace>) -> Result<bool, PlanError> {
+    let (Some(uids), Some(gids)) = (mount.uid_mappings(), mount.gid_mappings()) else {
+        return Ok(false);
+    };
+    let asked = IdRange::of_oci(uids).zip(IdRange::of_oci(gids));
+    match asked.map(|(uids, gids)| UserNamespace { uids, gids }) {
+        Some(asked) if Some(&asked) == users => Ok(true),
+        _ => Err(PlanError::Unsupported {
+            field: "mounts[].uidMappings",
+            value: mount.destination().display().to_string(),
+            why: "a mount is mapped as its container's user namespace is",
+        }),
+    }
 }
 
 fn new_mount(kind: &str, destination: PathBuf, words: &Words) -> Result<NewMountPlan, PlanError> {
@@ -213,6 +275,27 @@ impl Words {
             words.take(option)?;
         }
         Ok(words)
+    }
+
+    /// Attributes of a mount alone, without those below it.
+    fn own(&self) -> MountAttributes {
+        MountAttributes {
+            set: self.set,
+            clear: self.clear,
+            propagation: if self.propagation_recursive {
+                0
+            } else {
+                self.propagation
+            },
+            userns_fd: 0,
+        }
+    }
+
+    /// The directories of an overlay that is only to be read, topmost first.
+    fn layers(&self, kind: &str) -> Option<Vec<PathBuf>> {
+        let [only] = self.data.as_slice() else { return None };
+        let lower = only.strip_prefix("lowerdir=").filter(|_| kind == "overlay")?;
+        Some(lower.split(':').map(PathBuf::from).collect())
     }
 
     fn take(&mut self, option: &str) -> Result<(), PlanError> {

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use oci_spec::runtime::Spec;
 
-use super::PlanError;
+use super::{PlanError, users};
 use crate::oci::{Rootfs, annotation};
 
 /// The kernel copies a mount's options from one page and wants the last byte to be NUL.
@@ -30,6 +30,9 @@ pub struct Overlay {
     pub directory: PathBuf,
     /// Options for mount(2).
     pub options: CString,
+    /// Whether the layers' owners are translated by the container's user namespace. The directory to stand in is the
+    /// layers' then, and the writable layer has absolute paths: it holds the host's numbers, as containerd has it.
+    pub idmapped: bool,
 }
 
 /// Decides how a bundle's root filesystem comes to be.
@@ -44,7 +47,11 @@ pub fn rootfs(spec: &Spec, bundle: &Path) -> Result<RootfsPlan, PlanError> {
             key: annotation::ROOTFS,
             reason: error.to_string(),
         })?;
-        overlay(&rootfs)
+        overlay(
+            &rootfs.lower,
+            Some((&rootfs.upper, &rootfs.work)),
+            users(spec)?.is_some(),
+        )
     });
     Ok(RootfsPlan {
         target: bundle.join(root.path()),
@@ -53,16 +60,23 @@ pub fn rootfs(spec: &Spec, bundle: &Path) -> Result<RootfsPlan, PlanError> {
     })
 }
 
-pub(super) fn overlay(rootfs: &Rootfs) -> Result<Overlay, PlanError> {
-    let directory = common_ancestor(rootfs);
+/// An overlay of layers, topmost first, with a directory to write to and overlayfs' own, if it is to be written to.
+pub(crate) fn overlay(
+    lower: &[PathBuf],
+    writable: Option<(&Path, &Path)>,
+    idmapped: bool,
+) -> Result<Overlay, PlanError> {
+    let besides = writable.filter(|_| !idmapped).map(|(upper, work)| [upper, work]);
+    let all = lower.iter().map(PathBuf::as_path).chain(besides.into_iter().flatten());
+    let directory = common_ancestor(all);
     let relative = |path: &Path| escape(path.strip_prefix(&directory).unwrap_or(path));
-    let lower: Vec<Vec<u8>> = rootfs.lower.iter().map(|path| relative(path)).collect();
     let mut options = b"lowerdir=".to_vec();
+    let lower: Vec<Vec<u8>> = lower.iter().map(|path| relative(path)).collect();
     options.extend(lower.join(&b':'));
-    options.extend(b",upperdir=");
-    options.extend(relative(&rootfs.upper));
-    options.extend(b",workdir=");
-    options.extend(relative(&rootfs.work));
+    if let Some((upper, work)) = writable {
+        let path = |path: &Path| if idmapped { escape(path) } else { relative(path) };
+        options.extend([b",upperdir=".as_slice(), &path(upper), b",workdir=", &path(work)].concat());
+    }
     if options.len() > PAGE {
         return Err(PlanError::TooManyLayers(options.len()));
     }
@@ -70,12 +84,15 @@ pub(super) fn overlay(rootfs: &Rootfs) -> Result<Overlay, PlanError> {
         field: "rootfs",
         value: String::from_utf8_lossy(&error.into_vec()).into_owned(),
     })?;
-    Ok(Overlay { directory, options })
+    Ok(Overlay {
+        directory,
+        options,
+        idmapped,
+    })
 }
 
-/// The deepest directory that holds all of the overlay's directories.
-fn common_ancestor(rootfs: &Rootfs) -> PathBuf {
-    let mut paths = rootfs.lower.iter().chain([&rootfs.upper, &rootfs.work]);
+/// The deepest directory that holds all of these.
+fn common_ancestor<'a>(mut paths: impl Iterator<Item = &'a Path>) -> PathBuf {
     let mut common: Vec<Component<'_>> = paths.next().map(|p| p.components().collect()).unwrap_or_default();
     common.pop();
     for path in paths {

@@ -34,6 +34,10 @@ fn namespaces_are_made_or_joined() {
     assert!(matches!(refused, Err(PlanError::Unsupported { .. })));
 }
 
+fn overlay_of(rootfs: &Rootfs) -> Result<Overlay, PlanError> {
+    overlay(&rootfs.lower, Some((&rootfs.upper, &rootfs.work)), false)
+}
+
 #[test]
 fn mount_options_become_attributes() {
     let plan = planned(|config| {
@@ -83,7 +87,7 @@ fn layers_are_named_from_their_common_directory() {
         upper: "/data/snapshots/40/fs".into(),
         work: "/data/snapshots/40/work".into(),
     };
-    let overlay = rootfs::overlay(&rootfs).expect("it fits");
+    let overlay = overlay_of(&rootfs).expect("it fits");
     assert_eq!(overlay.directory, Path::new("/data/snapshots"));
     assert_eq!(
         overlay.options.as_c_str(),
@@ -95,14 +99,14 @@ fn layers_are_named_from_their_common_directory() {
         work: "/w".into(),
     };
     assert_eq!(
-        rootfs::overlay(&odd).expect("it fits").options.as_c_str(),
+        overlay_of(&odd).expect("it fits").options.as_c_str(),
         c"lowerdir=a\\:b\\,c/fs,upperdir=u,workdir=w"
     );
     let many = Rootfs {
         lower: (0..600).map(|n| format!("/data/{n:05}/fs").into()).collect(),
         ..rootfs
     };
-    assert!(matches!(rootfs::overlay(&many), Err(PlanError::TooManyLayers(_))));
+    assert!(matches!(overlay_of(&many), Err(PlanError::TooManyLayers(_))));
 }
 
 #[test]

@@ -8,3 +8,4 @@ pub(super) mod mounts;
 pub(super) mod paths;
 pub(super) mod resolve;
 pub(super) mod terminal;
+pub(crate) mod users;

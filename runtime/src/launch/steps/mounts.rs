@@ -1,6 +1,7 @@
 //! Root filesystem, mounts and pivot_root.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -10,28 +11,78 @@ use nix::sys::stat::Mode;
 use nix::unistd::{chdir, fchdir, pivot_root};
 
 use super::resolve::{self, Missing};
-use crate::launch::plan::{BindPlan, MountPlan, NewMountPlan, RootfsPlan};
+use crate::launch::plan::{BindPlan, MountPlan, NewMountPlan, Overlay, RootfsPlan};
 use crate::launch::report::{Failure, InStep};
-use crate::sys::mounts::{MountAttributes, attribute, mount_setattr, move_mount, new_mount, open_tree};
+use crate::sys::mounts::{MountAttributes, attribute, mount_setattr, move_mount, new_mount, open_tree, open_tree_of};
 
 /// Copies the trees to bind while the host's mounts are still peers of ours: only then can a mount made in the container
 /// reach the host (Bidirectional), and one made on the host the container (HostToContainer).
-pub(crate) fn open_sources(mounts: &[MountPlan]) -> Result<Vec<Option<OwnedFd>>, Failure> {
+///
+/// For a container in a user namespace, what only the host's root can make or map is opened here, too.
+pub(crate) fn open_sources(
+    mounts: &[MountPlan],
+    users: Option<BorrowedFd<'_>>,
+) -> Result<Vec<Option<OwnedFd>>, Failure> {
     let open = |bind: &BindPlan| {
-        let tree = open_tree(&bind.source, bind.recursive).step("open mount source", lossy(&bind.source))?;
+        let tree = match &bind.sub_path {
+            None => open_tree(&bind.source, bind.recursive).step("open mount source", lossy(&bind.source))?,
+            Some(sub_path) => part(lossy(&bind.source), sub_path, bind.recursive)?,
+        };
         let set = |attributes, recursive| set_attributes(&tree, attributes, recursive);
         set(&bind.attributes, false)
             .and_then(|()| set(&bind.recursive_attributes, true))
             .step("set mount attributes", lossy(&bind.source))?;
+        if let Some(users) = users.filter(|_| bind.idmapped) {
+            map_owners(&tree, users).step("map owners of", lossy(&bind.source))?;
+        }
         Ok(tree)
     };
     mounts
         .iter()
         .map(|mount| match mount {
             MountPlan::Bind(bind) => open(bind).map(Some),
-            MountPlan::New(_) => Ok(None),
+            MountPlan::New(new) if users.is_some() && new.is_of_host() => make(new).map(Some),
+            MountPlan::New(_) | MountPlan::Layers(_) => Ok(None),
         })
         .collect()
+}
+
+/// Mounts what volumes show of images, one after the other where the root will be, and keeps each aside.
+pub(crate) fn open_layers(
+    mounts: &[MountPlan],
+    sources: &mut [Option<OwnedFd>],
+    target: &Path,
+    users: Option<BorrowedFd<'_>>,
+) -> Result<(), Failure> {
+    for (plan, source) in mounts.iter().zip(sources) {
+        let MountPlan::Layers(layers) = plan else { continue };
+        mount_overlay(&layers.overlay, target, users)?;
+        let sub_path = layers.sub_path.as_deref().unwrap_or(Path::new(""));
+        let tree = part(target, sub_path, false)?;
+        set_attributes(&tree, &layers.attributes, false).step("set mount attributes", &layers.destination)?;
+        *source = Some(tree);
+        // The view of the mapped layers is below it.
+        while umount2(target, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}
+    }
+    Ok(())
+}
+
+/// A copy of the mount of a part of `source`. No link in there leads out of it.
+fn part(source: &Path, sub_path: &Path, recursive: bool) -> Result<OwnedFd, Failure> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let whole = nix::fcntl::open(source, flags, Mode::empty()).step("open mount source", source)?;
+    let part = resolve::open(whole.as_fd(), sub_path).step("open subPath", sub_path)?;
+    open_tree_of(part.as_fd(), recursive).step("open subPath", sub_path)
+}
+
+/// A filesystem that can't do it says `EINVAL`: 9p, NFS and FUSE among others (mount_setattr(2)).
+fn map_owners(tree: &OwnedFd, users: BorrowedFd<'_>) -> Result<(), Errno> {
+    let attributes = MountAttributes {
+        set: attribute::IDMAP,
+        userns_fd: users.as_raw_fd().cast_unsigned().into(),
+        ..MountAttributes::default()
+    };
+    mount_setattr(tree.as_fd(), &attributes, false)
 }
 
 /// Nothing that is mounted from here on may reach the host.
@@ -47,12 +98,10 @@ pub(crate) fn make_slave() -> Result<(), Failure> {
 }
 
 /// Mounts the root filesystem in this mount namespace alone, and opens it.
-pub(crate) fn root(plan: &RootfsPlan) -> Result<OwnedFd, Failure> {
+pub(crate) fn root(plan: &RootfsPlan, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Failure> {
     let target = plan.target.as_path();
     if let Some(overlay) = &plan.overlay {
-        chdir(&overlay.directory).step("enter the layers' directory", &overlay.directory)?;
-        let options = Some(overlay.options.as_c_str());
-        mount(Some("overlay"), target, Some("overlay"), MsFlags::empty(), options).step("mount overlay", target)?;
+        mount_overlay(overlay, target, users)?;
     } else {
         // pivot_root(2) wants a mount point.
         let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
@@ -62,18 +111,41 @@ pub(crate) fn root(plan: &RootfsPlan) -> Result<OwnedFd, Failure> {
     nix::fcntl::open(target, flags, Mode::empty()).step("open rootfs", target)
 }
 
+fn mount_overlay(overlay: &Overlay, target: &Path, users: Option<BorrowedFd<'_>>) -> Result<(), Failure> {
+    match users.filter(|_| overlay.idmapped) {
+        Some(users) => enter_mapped(&overlay.directory, target, users)?,
+        None => chdir(&overlay.directory).step("enter the layers' directory", &overlay.directory)?,
+    }
+    let options = Some(overlay.options.as_c_str());
+    mount(Some("overlay"), target, Some("overlay"), MsFlags::empty(), options).step("mount overlay", target)
+}
+
+/// Enters a view of the layers whose owners are the container's. It is mounted where the root will be, on top of it: the
+/// kernel takes layers only from mounts of this namespace.
+fn enter_mapped(layers: &Path, target: &Path, users: BorrowedFd<'_>) -> Result<(), Failure> {
+    let path = CString::new(layers.as_os_str().as_encoded_bytes());
+    let path = path.map_err(|_| Failure::new("open layers", layers.to_string_lossy(), Errno::EINVAL))?;
+    let tree = open_tree(&path, false).step("open layers", layers)?;
+    map_owners(&tree, users).step("map owners of", layers)?;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let at = nix::fcntl::open(target, flags, Mode::empty()).step("open rootfs", target)?;
+    move_mount(tree.as_fd(), at.as_fd()).step("mount layers", target)?;
+    fchdir(&tree).step("enter the layers' directory", layers)
+}
+
 /// Attaches all mounts beneath the root, in their order.
 pub(crate) fn attach(root: BorrowedFd<'_>, mounts: &[MountPlan], sources: Vec<Option<OwnedFd>>) -> Result<(), Failure> {
     let mut to_seal = Vec::new();
     for (plan, source) in mounts.iter().zip(sources) {
         let destination = plan.destination();
         let (tree, missing) = match (plan, source) {
-            (MountPlan::Bind(bind), Some(tree)) => {
-                let directory = resolve::is_directory(&tree).step("inspect mount source", lossy(&bind.source))?;
+            (MountPlan::Bind(_) | MountPlan::Layers(_), Some(tree)) => {
+                let directory = resolve::is_directory(&tree).step("inspect source of mount", destination)?;
                 (tree, if directory { Missing::Directory } else { Missing::File })
             }
-            (MountPlan::New(new), _) => (make(new)?, Missing::Directory),
-            (MountPlan::Bind(_), None) => unreachable!("open_sources gives each bind mount a tree"),
+            (MountPlan::New(_), Some(tree)) => (tree, Missing::Directory),
+            (MountPlan::New(new), None) => (make(new)?, Missing::Directory),
+            (MountPlan::Bind(_) | MountPlan::Layers(_), None) => unreachable!("each has been opened"),
         };
         let target = resolve::open_or_make(root, destination, missing).step("make mount point", destination)?;
         move_mount(tree.as_fd(), target.as_fd()).step("mount", destination)?;

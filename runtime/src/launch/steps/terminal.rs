@@ -36,8 +36,14 @@ pub(crate) fn allocate(size: (u16, u16), uid: u32, console: bool, reporter: Repo
         .step("install stdio", "terminal")
 }
 
+/// Gives the streams to the container's user, by his number on the host.
+pub(crate) fn give_away(stdio: &Stdio, uid: u32) -> Result<(), Failure> {
+    let streams = [&stdio.stdin, &stdio.stdout, &stdio.stderr];
+    streams.into_iter().flatten().try_for_each(|fd| give(fd.as_fd(), uid))
+}
+
 /// Installs the streams given; a missing one becomes /dev/null.
-pub(crate) fn install(stdio: &Stdio, uid: u32) -> Result<(), Failure> {
+pub(crate) fn install(stdio: &Stdio) -> Result<(), Failure> {
     let null = nix::fcntl::open(
         "/dev/null",
         OFlag::O_RDWR | OFlag::O_CLOEXEC,
@@ -45,9 +51,6 @@ pub(crate) fn install(stdio: &Stdio, uid: u32) -> Result<(), Failure> {
     );
     let null = null.step("open", "/dev/null")?;
     for (number, stream) in (0..).zip([&stdio.stdin, &stdio.stdout, &stdio.stderr]) {
-        if let Some(fd) = stream {
-            give(fd.as_fd(), uid)?;
-        }
         let fd = stream.as_ref().unwrap_or(&null);
         descriptors::install_stdio(fd.as_fd(), number).step("install stdio", number.to_string())?;
     }

@@ -1,36 +1,36 @@
 //! `minikctl up`: from nothing to a node that is Ready, or to "it is up already".
 //!
 //! It prepares what the programs need (ports, certificates, kubeconfigs), leaves a supervisor behind, and follows it until
-//! the node says Ready. Everything is awaited by events: the supervisor's socket and a watch on the node.
+//! the node says Ready: `prepare`, `follow`. Everything is awaited by events: the supervisor's socket and a watch on the node.
+
+mod follow;
+mod prepare;
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use super::cluster::{Cluster, ClusterError, Readiness, admin_entry, readiness};
-use super::doctor;
-use super::files::{self, Durability, FileError};
-use super::host;
+use super::cluster::ClusterError;
+use super::files::FileError;
 use super::instance::{Instance, RememberError};
 use super::invoker::Invoker;
-use super::kubeconfig::{self, Entry, KubeconfigError, Target};
-use super::pki::{self, Names, PkiError};
-use super::ports::{self, Taken};
+use super::kubeconfig::KubeconfigError;
+use super::pki::PkiError;
+use super::ports::Taken;
 use super::privilege::{self, NotRoot};
 use super::progress::Progress;
-use super::supervisor::control::{self, Connection, Message, Phase, Request, Status, What};
+use super::supervisor::control::{self, Connection, Request, Status};
 use super::supervisor::{self, SupervisorError};
+use follow::follow;
+use prepare::{check_host, choose_ports, merge_kubeconfig, prepare};
 
 /// A node that isn't Ready by then has a reason that waiting doesn't cure.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
-/// A program that failed this often in a row while the node starts is reported instead of awaited.
-const FAILURES_MAX: u32 = 5;
 
 /// What `up` is asked for.
 #[derive(Clone, Debug)]
@@ -245,97 +245,6 @@ fn is_other_executable(pid: u32) -> bool {
     theirs.is_some() && theirs != ours
 }
 
-fn check_host(instance: &Instance, progress: &Progress) -> Result<(), UpError> {
-    let began = Instant::now();
-    progress.doing("checking this machine");
-    let fatal = doctor::fatal_failures(instance);
-    if !fatal.is_empty() {
-        return Err(UpError::Unfit(doctor::explain(&fatal)));
-    }
-    progress.done("machine checked", began.elapsed());
-    Ok(())
-}
-
-fn choose_ports(instance: &mut Instance, progress: &Progress) -> Result<(), UpError> {
-    let api = ports::choose(instance.api_port, instance.api_port_fixed, &ports::LOOPBACK);
-    instance.api_port = api.port.ok_or_else(|| UpError::Port {
-        program: "API server",
-        taken: api.taken.clone(),
-        advice: "Stop that process, or choose another port by --api-port PORT.",
-    })?;
-    let everywhere = [std::net::Ipv4Addr::UNSPECIFIED.into()];
-    let kubelet = ports::choose(instance.kubelet_port, false, &everywhere);
-    instance.kubelet_port = kubelet.port.ok_or_else(|| UpError::Port {
-        program: "kubelet",
-        taken: kubelet.taken.clone(),
-        advice: "Stop one of those processes.",
-    })?;
-    for (taken, port) in api.taken.iter().map(|taken| (taken, instance.api_port)) {
-        progress.warn(format_args!("{taken}; the API server listens on {port} instead"));
-    }
-    for taken in &kubelet.taken {
-        progress.warn(format_args!(
-            "{taken}; the kubelet listens on {} instead",
-            instance.kubelet_port
-        ));
-    }
-    Ok(())
-}
-
-/// Writes what the programs are started with.
-fn prepare(instance: &Instance, progress: &Progress) -> Result<(), UpError> {
-    let began = Instant::now();
-    progress.doing("preparing certificates");
-    instance.remember()?;
-    let names = Names {
-        node_name: instance.node_name.clone(),
-        node_ip: host::node_ip(),
-        service_ip: instance.service_address(),
-    };
-    let dir = instance.pki_dir();
-    let issued = pki::ensure(&dir, &names, Timestamp::now())?;
-    write_kubeconfigs(instance)?;
-    files::create_dir(&instance.log_dir(), 0o700)?;
-    match issued.len() {
-        0 => progress.done("certificates are good", began.elapsed()),
-        count => progress.done(
-            format_args!("{count} certificates issued in {}", dir.display()),
-            began.elapsed(),
-        ),
-    }
-    Ok(())
-}
-
-/// One kubeconfig a client of the API server, beside the certificates; `admin`'s is for people who debug.
-fn write_kubeconfigs(instance: &Instance) -> Result<(), UpError> {
-    let dir = instance.pki_dir();
-    let missing = || ClusterError::NoCredentials(dir.clone());
-    let authority = pki::load(&dir, pki::AUTHORITY)?.ok_or_else(missing)?;
-    for user in ["admin", "scheduler", "controllers", "node"] {
-        let credential = pki::load(&dir, user)?.ok_or_else(missing)?;
-        let text = kubeconfig::standalone(&Entry {
-            name: &instance.context,
-            server: &instance.server_url(),
-            authority: &authority.certificate,
-            certificate: &credential.certificate,
-            key: &credential.key,
-        });
-        files::write_if_changed(
-            &dir.join(format!("{user}.kubeconfig")),
-            text.as_bytes(),
-            0o600,
-            Durability::Remade,
-        )?;
-    }
-    Ok(())
-}
-
-fn merge_kubeconfig(options: &UpOptions, instance: &Instance) -> Result<(Target, kubeconfig::Merged), UpError> {
-    let target = Target::find(options.instance.kubeconfig.as_deref())?;
-    let merged = admin_entry(instance, |entry| target.merge(entry, options.use_context))??;
-    Ok((target, merged))
-}
-
 /// Starts the supervisor as a process that outlives this one, and waits until its socket accepts.
 async fn spawn_supervisor(instance: &Instance) -> Result<(), UpError> {
     let log = instance.log_dir().join("supervisor.log");
@@ -366,114 +275,6 @@ async fn spawn_supervisor(instance: &Instance) -> Result<(), UpError> {
         return Err(UpError::SupervisorEnded { words, log });
     }
     Ok(())
-}
-
-/// Shows what the supervisor reports until all programs are ready and the node says Ready.
-async fn follow(instance: &Instance, progress: &Progress) -> Result<(), UpError> {
-    let socket = instance.supervisor_socket();
-    let control = |source| UpError::Control {
-        socket: socket.clone(),
-        source,
-    };
-    let gone = || control(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended"));
-    let mut connection = Connection::open(&socket, Request::Follow)
-        .await
-        .map_err(control)?
-        .ok_or_else(gone)?;
-    let mut starting = Starting::of(instance);
-    let programs = async {
-        progress.doing(starting.waiting_for());
-        while !starting.complete() {
-            let message = connection.next().await.map_err(control)?.ok_or_else(gone)?;
-            if let Message::Phase(phase) = message {
-                starting.take(&phase, instance, progress)?;
-                progress.doing(starting.waiting_for());
-            }
-        }
-        Ok::<(), UpError>(())
-    };
-    let deadline = tokio::time::sleep(READY_DEADLINE);
-    tokio::select! {
-        result = async { programs.await?; await_node(instance, progress).await } => result,
-        () = deadline => {
-            let reason = match Cluster::open(instance).await?.node().await?.as_ref().map(readiness) {
-                Some(Readiness::NotReady(reason)) => reason,
-                Some(Readiness::Ready) => "it has become Ready only now".to_owned(),
-                None => "it has not registered".to_owned(),
-            };
-            Err(UpError::NotReady { reason, log: instance.log_dir().join("kubelet.log") })
-        }
-    }
-}
-
-async fn await_node(instance: &Instance, progress: &Progress) -> Result<(), UpError> {
-    let began = Instant::now();
-    progress.doing(format_args!("waiting for node {} to be Ready", instance.node_name));
-    let cluster = Cluster::open(instance).await?;
-    let heard = |reason: &str| progress.doing(format_args!("node {} is not Ready: {reason}", instance.node_name));
-    cluster.node_ready(heard).await?;
-    progress.done(format_args!("node {} is Ready", instance.node_name), began.elapsed());
-    Ok(())
-}
-
-/// Which programs are ready, as far as phases told.
-struct Starting {
-    programs: Vec<&'static str>,
-    ready: Vec<String>,
-}
-
-impl Starting {
-    fn of(instance: &Instance) -> Self {
-        use supervisor::command::Program;
-        Self {
-            programs: Program::of(instance).map(Program::name).collect(),
-            ready: Vec::new(),
-        }
-    }
-
-    fn complete(&self) -> bool {
-        self.missing().next().is_none()
-    }
-
-    fn missing(&self) -> impl Iterator<Item = &'static str> {
-        let programs = self.programs.iter().copied();
-        programs.filter(|name| !self.ready.iter().any(|ready| ready == name))
-    }
-
-    fn waiting_for(&self) -> String {
-        let missing: Vec<&str> = self.missing().collect();
-        format!("starting {}", missing.join(", "))
-    }
-
-    fn take(&mut self, phase: &Phase, instance: &Instance, progress: &Progress) -> Result<(), UpError> {
-        let program = &phase.program;
-        match &phase.what {
-            What::Started { .. } | What::Stopped => {}
-            What::Ready { took_millis } => {
-                self.ready.push(program.clone());
-                progress.done(format_args!("{program} started"), Duration::from_millis(*took_millis));
-            }
-            What::Failed {
-                reason,
-                failures,
-                retry_millis,
-            } => {
-                self.ready.retain(|ready| ready != program);
-                if *failures >= FAILURES_MAX {
-                    return Err(UpError::ProgramFails {
-                        program: program.clone(),
-                        failures: *failures,
-                        reason: reason.clone(),
-                        log: instance.log_dir().join(format!("{program}.log")),
-                    });
-                }
-                progress.warn(format_args!(
-                    "{program} ended ({reason}); it is started again in {retry_millis} ms"
-                ));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Ends what was started; errors are no news to somebody who is told about a failure already.

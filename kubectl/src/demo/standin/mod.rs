@@ -3,15 +3,21 @@
 //! mmdebstrap unpacks the packages from the mirror that /etc/apt names and writes a tar; what a container doesn't need is left
 //! out, what packages' scripts would have made is added, and the result is an OCI archive that says of itself what it is.
 
+mod packages;
+mod recipes;
+
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::oci::{self, Descriptor, Hashing};
+use packages::{codename, prepare, sources};
+pub use recipes::Recipe;
+use recipes::{FOLDERS, LEFT_OUT, RECIPES};
 
 /// Where stand-ins are kept: for all nodes of this machine, and longer than any of them.
 pub const KEPT: &str = "/var/cache/minik/stand-ins";
@@ -57,125 +63,6 @@ pub enum StandInError {
         source: io::Error,
     },
 }
-
-/// How to make one stand-in.
-#[derive(Debug)]
-pub struct Recipe {
-    /// The image, as manifests name it.
-    pub image: &'static str,
-    /// Its full name.
-    reference: &'static str,
-    packages: &'static str,
-    /// Paths and their contents.
-    files: &'static [(&'static str, &'static str)],
-    /// Symbolic links and their targets.
-    links: &'static [(&'static str, &'static str)],
-    /// The image's config, as JSON.
-    config: fn() -> Value,
-}
-
-const NGINX_CONF: &str = "\
-user www-data;
-worker_processes 1;
-error_log /dev/stderr notice;
-pid /run/nginx.pid;
-events { worker_connections 512; }
-http {
-    include /etc/nginx/mime.types;
-    default_type application/octet-stream;
-    access_log /dev/stdout;
-    sendfile on;
-    include /etc/nginx/conf.d/*.conf;
-}
-";
-const NGINX_SITE: &str = "\
-server {
-    listen 80;
-    server_name localhost;
-    location / {
-        root /usr/share/nginx/html;
-        index index.html;
-    }
-}
-";
-const PASSWD: &str = "\
-root:x:0:0:root:/root:/bin/sh
-daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
-www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
-nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
-";
-const GROUP: &str = "root:x:0:\ndaemon:x:1:\ntty:x:5:\nwww-data:x:33:\nnogroup:x:65534:\n";
-
-/// Folders that packages' scripts or a boot would have made.
-const FOLDERS: [(&str, u32); 10] = [
-    ("dev", 0o755),
-    ("proc", 0o555),
-    ("root", 0o700),
-    ("run", 0o755),
-    ("sys", 0o555),
-    ("tmp", 0o1777),
-    ("usr/local/bin", 0o755),
-    ("var/lib/nginx", 0o755),
-    ("var/log/nginx", 0o755),
-    ("var/tmp", 0o1777),
-];
-
-/// What a container has no use for.
-const LEFT_OUT: [&str; 14] = [
-    "etc/apt",
-    "usr/share/bug",
-    "usr/share/doc",
-    "usr/share/info",
-    "usr/share/lintian",
-    "usr/share/locale",
-    "usr/share/man",
-    "usr/share/perl",
-    "usr/share/perl5",
-    "var/cache",
-    "var/lib/apt",
-    "var/lib/dpkg",
-    "usr/lib/apt",
-    "usr/include",
-];
-
-static RECIPES: [Recipe; 2] = [
-    Recipe {
-        image: "nginx:stable",
-        reference: "docker.io/library/nginx:stable",
-        packages: "nginx-light,base-files,coreutils,dash",
-        files: &[
-            ("etc/nginx/nginx.conf", NGINX_CONF),
-            ("etc/nginx/conf.d/default.conf", NGINX_SITE),
-            ("etc/passwd", PASSWD),
-            ("etc/group", GROUP),
-        ],
-        links: &[],
-        config: || {
-            json!({"config": {
-                "Cmd": ["nginx", "-g", "daemon off;"],
-                "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-                "ExposedPorts": {"80/tcp": {}},
-                "StopSignal": "SIGQUIT",
-            }})
-        },
-    },
-    Recipe {
-        image: "python:3-slim",
-        reference: "docker.io/library/python:3-slim",
-        packages: "python3,base-files,coreutils,dash",
-        files: &[("etc/passwd", PASSWD), ("etc/group", GROUP)],
-        links: &[
-            ("usr/local/bin/python", "/usr/bin/python3"),
-            ("usr/local/bin/python3", "/usr/bin/python3"),
-        ],
-        config: || {
-            json!({"config": {
-                "Cmd": ["python3"],
-                "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"],
-            }})
-        },
-    },
-];
 
 impl Recipe {
     /// The recipe for an image, if there is one.
@@ -328,66 +215,6 @@ impl Recipe {
     }
 }
 
-/// Sees to it that mmdebstrap is here: installs it where apt can.
-fn prepare(tell: &dyn Fn(&str)) -> Result<(), StandInError> {
-    if is_on_path("mmdebstrap") {
-        return Ok(());
-    }
-    if !is_on_path("apt-get") || !nix::unistd::geteuid().is_root() {
-        return Err(StandInError::NoMmdebstrap);
-    }
-    tell("installing mmdebstrap with apt-get");
-    let install = || apt_get(&["install", "-y", "--no-install-recommends", "mmdebstrap"]);
-    // On a fresh machine the package lists are missing or old.
-    install().or_else(|_| apt_get(&["update"]).and_then(|()| install()))
-}
-
-fn apt_get(arguments: &[&str]) -> Result<(), StandInError> {
-    let output = Command::new("apt-get")
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|source| StandInError::Run {
-            program: "apt-get",
-            source,
-        })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let words = String::from_utf8_lossy(&output.stderr);
-    Err(StandInError::Install(
-        words.lines().last().unwrap_or("no reason given").to_owned(),
-    ))
-}
-
-fn is_on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
-/// This distribution's name of its release: `bookworm`, `noble`.
-fn codename() -> String {
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    name.map_or("stable", |name| name.trim_matches('"')).to_owned()
-}
-
-/// The files in /etc/apt that name the distribution's own mirror; third parties' are not asked.
-fn sources() -> Vec<PathBuf> {
-    let known = [
-        "/etc/apt/sources.list.d/debian.sources",
-        "/etc/apt/sources.list.d/ubuntu.sources",
-        "/etc/apt/sources.list",
-    ];
-    let says_something = |path: &PathBuf| {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        text.lines()
-            .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
-    };
-    known.iter().map(PathBuf::from).filter(says_something).collect()
-}
-
 fn header(kind: tar::EntryType, mode: u32, length: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
@@ -415,6 +242,7 @@ impl Drop for RemoveAtEnd {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::recipes::NGINX_CONF;
     use super::*;
 
     fn unpacked() -> Vec<u8> {
