@@ -44,12 +44,9 @@ impl Containers for ContainersService {
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListAnswer>, Status> {
         let request = request.get_ref();
         let namespace = lookup::namespace(&request.namespace)?;
-        let mut containers = lookup::list(&self.daemon, namespace);
-        if !request.id.is_empty() {
-            containers.retain(|container| container.id == request.id);
-            if containers.is_empty() {
-                return Err(lookup::not_found(namespace, &request.id));
-            }
+        let containers = lookup::list(&self.daemon, namespace, &request.id);
+        if !request.id.is_empty() && containers.is_empty() {
+            return Err(lookup::not_found(namespace, &request.id));
         }
         let mut namespaces = self.daemon.images.namespaces();
         namespaces.extend(self.daemon.ctr.namespaces());

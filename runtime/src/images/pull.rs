@@ -274,7 +274,7 @@ impl Pull<'_> {
         }
         let config = resolved.manifest.config();
         self.tracker
-            .document("config", &config.digest().to_string(), config.size(), State::Waiting);
+            .document("config", config.digest().as_ref(), config.size(), State::Waiting);
     }
 
     fn check_platform(&self, config: &ImageConfiguration) -> Result<(), PullError> {
