@@ -73,6 +73,17 @@ pub enum UpError {
         /// What to do.
         advice: &'static str,
     },
+    /// The container runtime that takes the place of ours isn't there.
+    #[error(
+        "no container runtime listens on {url}: {source}.\n\
+         Start it first, or use ours with `sudo minikctl up --runtime-endpoint minik`"
+    )]
+    NoRuntime {
+        /// Its endpoint.
+        url: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// The instance can't be remembered.
     #[error(transparent)]
     Remember(#[from] RememberError),
