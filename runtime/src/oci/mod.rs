@@ -9,11 +9,13 @@
 
 pub mod annotation;
 mod capabilities;
+pub mod command;
 pub mod devices;
 mod mounts;
 mod process;
 mod resources;
 mod seccomp;
+mod state;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -31,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use resources::linux_resources;
 pub use seccomp::default_profile;
+pub use state::{OCI_VERSION, State, Status};
 pub use users::{Users, resolve as resolve_user};
 
 use crate::user_namespace::{UserNamespace, UserNamespaceError};

@@ -3,6 +3,7 @@
 mod accounts;
 mod bad_input;
 mod clients;
+mod completion;
 mod daily;
 mod demo;
 mod garbage;
