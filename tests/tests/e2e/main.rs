@@ -17,6 +17,7 @@ mod scheduling;
 mod side_by_side;
 mod swaps;
 mod verbs;
+mod wishes;
 
 use std::sync::OnceLock;
 
