@@ -16,6 +16,7 @@ pub(crate) fn capabilities(cgroups: &dyn Driver, root: &Path) -> HostCapabilitie
             .unwrap_or_default(),
         // v2 has it as BPF programs only, which aren't loaded here.
         device_control: cgroups.version() != "v2",
+        selinux: Path::new("/sys/fs/selinux/enforce").exists(),
         no_user_namespaces: trial::user_namespaces(root).err().map(|error| error.to_string()),
         devices: Vec::new(),
         least_oom_score_adj: None,

@@ -97,6 +97,12 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let backend = Arc::new(ContainerStreams::new(Arc::clone(&daemon)));
     let (streaming, accepting) = Streaming::listen(daemon.config.streaming_address, backend).await?;
     let listener = listen(&daemon.config.listen)?;
+    let images = daemon.images.clone();
+    tokio::spawn(async move {
+        if let Err(error) = images.collect_left_behind().await {
+            tracing::warn!(error = crate::images::error::chain(&error), "collect what a crash left");
+        }
+    });
     let serving = Server::builder()
         .layer(TraceLayer)
         .add_service(RuntimeServiceServer::new(RuntimeServer::new(

@@ -26,6 +26,7 @@ mod health;
 mod limits;
 mod list;
 mod params;
+mod passed_on;
 mod patch;
 mod pieces;
 mod pretty;
@@ -52,6 +53,7 @@ use minik_api::status::Status;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::aggregated::Aggregated;
 use crate::auth::{Asked, Authenticator, User, authenticate::impersonated, oidc, reviews};
 use crate::discovery;
 use crate::registry::Registry;
@@ -87,6 +89,8 @@ pub(crate) struct Api {
     pub(crate) body_timeout: Duration,
     /// Who watches what.
     pub(crate) crowds: Crowds,
+    /// Other servers, for the APIs that they answer for.
+    pub(crate) aggregated: Aggregated,
     /// The way to nodes.
     pub(crate) kubelet: KubeletClient,
     /// Cancelled when the server stops: watches end then.
@@ -103,6 +107,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route_layer(from_fn_with_state(api.clone(), allowed));
     let closed = paths
         .fallback(resource)
+        .layer(from_fn_with_state(api.clone(), passed_on::passed_on))
         .layer(from_fn_with_state(api.clone(), authenticated));
     open.merge(closed)
         .method_not_allowed_fallback(async || failure(&Status::no_such_method()))
