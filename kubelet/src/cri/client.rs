@@ -131,16 +131,11 @@ impl Runtime for Client {
         })
     }
 
-    fn status(&self) -> Call<'_, cri::RuntimeStatus> {
+    fn status(&self) -> Call<'_, cri::StatusResponse> {
         let mut client = self.runtime.clone();
         Box::pin(async move {
-            let answer = unary(
-                "Status",
-                SHORT,
-                client.status(request(cri::StatusRequest { verbose: false })),
-            )
-            .await?;
-            Ok(answer.status.unwrap_or_default())
+            let message = request(cri::StatusRequest { verbose: false });
+            unary("Status", SHORT, client.status(message)).await
         })
     }
 
@@ -364,6 +359,35 @@ impl Runtime for Client {
             Ok(unary("PullImage", PULL, client.pull_image(request(message)))
                 .await?
                 .image_ref)
+        })
+    }
+
+    fn list_images(&self) -> Call<'_, Vec<cri::Image>> {
+        let mut client = self.images.clone();
+        Box::pin(async move {
+            let message = request(cri::ListImagesRequest::default());
+            Ok(unary("ListImages", SHORT, client.list_images(message)).await?.images)
+        })
+    }
+
+    fn remove_image(&self, id: &str) -> Call<'_, ()> {
+        let mut client = self.images.clone();
+        let message = cri::RemoveImageRequest {
+            image: Some(image_spec(id)),
+        };
+        Box::pin(async move {
+            unary("RemoveImage", SHORT, client.remove_image(request(message))).await?;
+            Ok(())
+        })
+    }
+
+    fn image_filesystem(&self) -> Call<'_, Option<PathBuf>> {
+        let mut client = self.images.clone();
+        Box::pin(async move {
+            let message = request(cri::ImageFsInfoRequest {});
+            let info = unary("ImageFsInfo", SHORT, client.image_fs_info(message)).await?;
+            let mut filesystems = info.image_filesystems.into_iter().filter_map(|usage| usage.fs_id);
+            Ok(filesystems.next().map(|id| PathBuf::from(id.mountpoint)))
         })
     }
 

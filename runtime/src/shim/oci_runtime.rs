@@ -112,8 +112,7 @@ pub(super) fn logged_error(log: &str) -> Option<String> {
     }
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
     lines
-        .filter(|line| matches!(line.level.as_str(), "error" | "fatal"))
-        .last()
+        .rfind(|line| matches!(line.level.as_str(), "error" | "fatal"))
         .map(|line| line.msg)
 }
 

@@ -76,7 +76,12 @@ impl Node {
             images,
         };
         node.serve();
-        let archive = archive::busybox(IMAGE);
+        node.import(archive::busybox(IMAGE)).await;
+        node
+    }
+
+    /// Brings an image in.
+    pub(crate) async fn import(&self, archive: Vec<u8>) {
         let chunks: Vec<ImportChunk> = archive
             .chunks(1 << 20)
             .map(|data| ImportChunk {
@@ -84,13 +89,10 @@ impl Node {
                 ..ImportChunk::default()
             })
             .collect();
-        let import = ImagesClient::new(channel)
-            .import(tokio_stream::iter(chunks))
-            .await
-            .expect("import the image");
-        let mut progress = import.into_inner();
+        let mut client = ImagesClient::new(channel(self.directory.path()));
+        let import = client.import(tokio_stream::iter(chunks)).await;
+        let mut progress = import.expect("import the image").into_inner();
         while progress.message().await.expect("import the image").is_some() {}
-        node
     }
 
     /// Starts the process, and returns when it serves.
@@ -168,6 +170,11 @@ impl Node {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    /// Of its socket and all that it keeps.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -385,7 +392,7 @@ fn executable() -> PathBuf {
     path
 }
 
-fn channel(directory: &Path) -> Channel {
+pub(crate) fn channel(directory: &Path) -> Channel {
     let path = directory.join("cri.sock");
     let connector = tower::service_fn(move |_| {
         let path = path.clone();
