@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::pod::Pod;
 use crate::spec::Node;
+use crate::volumes::{VolumeError, files};
 
 /// As many as a user's number in a container usually has values; the first range is the host's own.
 const LENGTH: u32 = 65_536;
@@ -27,6 +28,8 @@ static TURN: Mutex<()> = Mutex::new(());
 pub(crate) enum RangeError {
     #[error("user namespace of the pod: {path}: {source}")]
     File { path: String, source: io::Error },
+    #[error(transparent)]
+    Directory(#[from] VolumeError),
     #[error("user namespace of the pod: {0} isn't a record of its users; delete the pod")]
     Damaged(String),
     #[error("all {0} ranges of users are taken by other pods of this node")]
@@ -45,6 +48,7 @@ pub(crate) fn take(pod: &Pod, node: &Node) -> Result<(), RangeError> {
     }
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = node.pod_dir(&pod.uid);
+    files::directory(&directory, 0o750)?;
     if read(&directory)?.is_some() {
         return Ok(());
     }
@@ -69,7 +73,7 @@ pub(crate) fn of(pod: &Pod, node: &Node) -> Option<UserNamespace> {
     if !is_wanted(pod) {
         return None;
     }
-    // Without a record nothing of the pod has been made, and its volumes come first.
+    // Without a record no sandbox of the pod has been made.
     let host = read(&node.pod_dir(&pod.uid)).ok().flatten()?;
     let mapping = IdMapping {
         container_id: 0,

@@ -39,8 +39,8 @@ use crate::streaming::{Streaming, StreamingError};
 pub enum Error {
     #[error("the runtime has to be root: it makes namespaces, mounts and cgroups")]
     NotRoot,
-    #[error("--oci-runtime")]
-    OciRuntime(#[source] HandlerError),
+    #[error(transparent)]
+    OciRuntime(HandlerError),
     #[error("make the directory {path}")]
     Directory {
         path: PathBuf,

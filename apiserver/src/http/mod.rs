@@ -54,7 +54,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::aggregated::Aggregated;
-use crate::auth::{Asked, Authenticator, User, authenticate::impersonated, oidc, reviews};
+use crate::auth::{
+    Asked, Authenticator, User,
+    authenticate::{impersonated, move_token},
+    oidc, reviews,
+};
 use crate::discovery;
 use crate::registry::Registry;
 use crate::subresources::{self, kubelet::KubeletClient};
@@ -117,6 +121,9 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
 
 /// Nobody without credentials goes on from here.
 async fn authenticated(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    if let Err(status) = move_token(request.headers_mut()) {
+        return failure(&status);
+    }
     let certificate = request.extensions().get::<Arc<User>>();
     match user(&api, request.headers(), certificate) {
         Ok(user) => {

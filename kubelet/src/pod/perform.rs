@@ -139,7 +139,6 @@ async fn prepare_volumes(context: &Context, pod: &Pod) -> Result<Done, Failed> {
     let objects = objects::fetch(&*context.lookup, &pod.namespace, &references).await;
     let objects = objects.map_err(|error| failed(error.to_string()))?;
     volumes::prepare(pod, &objects, &context.node).map_err(|error| failed(error.to_string()))?;
-    user_range::take(pod, &context.node).map_err(|error| failed(error.to_string()))?;
     Ok(Done::Volumes)
 }
 
@@ -147,13 +146,18 @@ async fn run_sandbox(context: &Context, pod: &Pod, attempt: u32) -> Result<Done,
     let log_dir = context.node.log_dir(pod);
     let made = volumes::files::directory(&log_dir, 0o755);
     made.map_err(|error| Failed::new("CreatePodSandboxError", error.to_string()))?;
-    let config = sandbox_config(context, pod, attempt);
     let failed = |message: &str| {
         let message = format!("Failed to create pod sandbox: {message}");
         context
             .recorder
             .pod(pod, None, Severity::Warning, "FailedCreatePodSandBox", message);
     };
+    // Volumes may still be on their way: who the pod's users are is decided here, where it counts first.
+    user_range::take(pod, &context.node).map_err(|error| {
+        failed(&error.to_string());
+        Failed::new("FailedCreatePodSandBox", error.to_string())
+    })?;
+    let config = sandbox_config(context, pod, attempt);
     let handler = features::runtime_handler(context, pod)
         .await
         .inspect_err(|error| failed(&error.message))?;

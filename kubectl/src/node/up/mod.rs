@@ -74,10 +74,7 @@ pub enum UpError {
         advice: &'static str,
     },
     /// The container runtime that takes the place of ours isn't there.
-    #[error(
-        "no container runtime listens on {url}: {source}.\n\
-         Start it first, or use ours with `sudo minikctl up --runtime-endpoint minik`"
-    )]
+    #[error("no container runtime listens on {url}: start it first, or say `--runtime-endpoint minik` for ours")]
     NoRuntime {
         /// Its endpoint.
         url: String,
