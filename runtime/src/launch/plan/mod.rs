@@ -5,6 +5,7 @@
 
 mod capabilities;
 mod mounts;
+mod options;
 mod process;
 mod rootfs;
 mod scheduling;
@@ -21,7 +22,8 @@ use nix::sched::CloneFlags;
 use oci_spec::runtime::{Hook, Linux, LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
 
 pub use capabilities::{CAPABILITIES, Capabilities, number as capability_number};
-pub use mounts::{BindPlan, CgroupMount, LayersPlan, MOUNT_OPTIONS, Mapping, MountPlan, NewMountPlan};
+pub use mounts::{BindPlan, CgroupMount, LayersPlan, Mapping, MountPlan, NewMountPlan};
+pub use options::MOUNT_OPTIONS;
 pub use process::{ProcessPlan, Rlimit, process};
 pub(crate) use rootfs::overlay;
 pub use rootfs::{Overlay, RootfsPlan, rootfs};
@@ -198,7 +200,7 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
         loopback: namespaces.contains(CloneFlags::CLONE_NEWNET),
         domainname: spec.domainname().clone().filter(|_| own_uts),
         time_offsets: own_time.then(|| time_offsets(linux)),
-        propagation: mounts::rootfs_propagation(linux.rootfs_propagation().as_deref())?,
+        propagation: options::rootfs_propagation(linux.rootfs_propagation().as_deref())?,
         hooks: hooks(spec),
         process,
         users,
