@@ -202,7 +202,7 @@ fn of_figures(figures: &Figures<'_>, labels: &[String], now: i64) -> Vec<cri::Me
 }
 
 fn of_interface(interface: &cri::NetworkInterfaceUsage, labels: &[String], now: i64) -> Vec<cri::Metric> {
-    let labels = [labels, &[interface.name.clone()]].concat();
+    let labels = [labels, std::slice::from_ref(&interface.name)].concat();
     let rows = NETWORK.iter().filter_map(|row| Some((row, (row.value)(interface)?)));
     rows.map(|(row, value)| metric(row.name, MetricType::Counter, labels.clone(), value, now))
         .collect()
