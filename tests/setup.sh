@@ -9,6 +9,7 @@ needed=(
   containerd:containerd           # another container runtime
   crun:crun                       # another OCI runtime
   docker-registry:docker-registry # the real registry, on loopback
+  fish:fish                       # a shell that completes minikctl's verbs
   kubectl:kubernetes-client       # the real kubectl, where none is here
   ip:iproute2                     # network namespaces and a look from outside
   mmdebstrap:mmdebstrap           # the demo's stand-ins for nginx and python
@@ -21,6 +22,7 @@ needed=(
   qemu-system-x86_64:qemu-system-x86 # that machine
   runc:runc                       # the first OCI runtime
   skopeo:skopeo                   # pushes images into the registry
+  zsh:zsh                         # another shell that completes
 )
 
 missing=()

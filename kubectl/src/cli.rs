@@ -129,7 +129,7 @@ pub enum Verb {
     Patch(commands::patch::Patch),
     /// Wait until objects are in a state
     Wait(commands::wait::Wait),
-    /// Pull, import, list and remove the node's images
+    /// Pull, push, import, save, tag, inspect and remove the node's images
     #[command(subcommand, visible_alias = "images")]
     Image(commands::image::ImageVerb),
     /// What containerd's ctr does, with our runtime: images, containers and tasks

@@ -203,12 +203,16 @@ fn api_message(status: &Status) -> String {
              The server does not know these credentials: `sudo minikctl up` writes them to the kubeconfig anew."
         );
     }
-    if status.code == 422
-        && let Some(details) = &status.details
-    {
-        let mut text = format!("The {} {:?} is invalid", details.kind, details.name);
+    if status.reason == "Invalid" {
+        let mut text = match &status.details {
+            Some(named) if !(named.kind.is_empty() && named.name.is_empty()) => {
+                format!("The {} {:?} is invalid", named.kind, named.name)
+            }
+            Some(unnamed) if !unnamed.causes.is_empty() => "The request is invalid".into(),
+            _ => format!("The request is invalid: {}", status.message),
+        };
         let mut lines: Vec<String> = Vec::new();
-        for cause in &details.causes {
+        for cause in status.details.iter().flat_map(|details| &details.causes) {
             let line = format!("{}: {}", cause.field, cause.message);
             if !lines.contains(&line) {
                 lines.push(line);
@@ -303,6 +307,20 @@ mod tests {
         two["details"]["causes"] = serde_json::json!([
             {"field": "a", "message": "1"}, {"field": "b", "message": "2"}, {"field": "a", "message": "1"}]);
         assert_eq!(status(two).to_string(), "The Pod \"x\" is invalid: \n* a: 1\n* b: 2");
+
+        // What a patch makes of an object is invalid without a kind, and a patch that can't be done has no causes.
+        let patch = serde_json::json!({"field": "patch", "message": "Invalid value: \"{}\""});
+        for (details, text) in [
+            (
+                serde_json::json!({"causes": [patch]}),
+                "The request is invalid: patch: Invalid value: \"{}\"",
+            ),
+            (serde_json::json!({}), "The request is invalid: long"),
+            (serde_json::Value::Null, "The request is invalid: long"),
+        ] {
+            let unnamed = serde_json::json!({"code": 422, "reason": "Invalid", "message": "long", "details": details});
+            assert_eq!(status(unnamed).to_string(), text);
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! runtime in memory behind the same trait. [`observe`] gathers what is known about one pod, [`events`] turns the runtime's
 //! event stream into "look again" for a pod. Nothing here decides anything.
 
+use std::path::PathBuf;
+
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use minik_api::cri;
@@ -104,6 +106,12 @@ pub(crate) trait Runtime: Send + Sync + 'static {
         auth: Option<cri::AuthConfig>,
         sandbox_config: cri::PodSandboxConfig,
     ) -> Call<'_, String>;
+    /// All images that there are.
+    fn list_images(&self) -> Call<'_, Vec<cri::Image>>;
+    /// Removes an image with all its names.
+    fn remove_image(&self, id: &str) -> Call<'_, ()>;
+    /// A directory on the disk that has the images, if the runtime tells one.
+    fn image_filesystem(&self) -> Call<'_, Option<PathBuf>>;
     /// Every change of a container, as it happens.
     fn container_events(&self) -> Call<'_, BoxStream<'static, Result<cri::ContainerEventResponse, CallError>>>;
     /// How far each pull is; our runtime only.

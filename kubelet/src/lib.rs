@@ -23,6 +23,7 @@ use tracing::info;
 mod context;
 mod cri;
 mod garbage;
+mod image_garbage;
 mod image_name;
 mod node;
 mod objects;
@@ -83,6 +84,15 @@ pub struct Config {
     /// The range that this node's pods have their addresses from.
     #[arg(long, value_name = "CIDR", default_value = "")]
     pub pod_cidr: String,
+    /// Unused images go when the runtime's disk is fuller than this.
+    #[arg(long, value_name = "PERCENT", default_value_t = 85, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub image_gc_high_threshold: u8,
+    /// They go until it is no fuller than this.
+    #[arg(long, value_name = "PERCENT", default_value_t = 80, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub image_gc_low_threshold: u8,
+    /// How long an image stays before it may go, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub minimum_image_ttl_duration: u64,
 }
 
 /// Why a kubelet doesn't start.
@@ -148,6 +158,16 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let served = server::listen(&config, Arc::clone(&context), known.clone()).await;
     let server = served.map_err(|error| Error::Serve(error.to_string()))?;
     let (look, looks) = mpsc::channel(LOOKS);
+    let images = image_garbage::Collector {
+        runtime: Arc::clone(&runtime),
+        recorder: recorder.clone(),
+        node: context.node.name.clone(),
+        policy: image_garbage::Policy {
+            high_percent: config.image_gc_high_threshold,
+            low_percent: config.image_gc_low_threshold.min(config.image_gc_high_threshold),
+            minimum_age: Duration::from_secs(config.minimum_image_ttl_duration),
+        },
+    };
     let node = node::Node {
         client: client.clone(),
         runtime: Arc::clone(&runtime),
@@ -166,6 +186,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
         cri::events::follow(Arc::clone(&runtime), look),
         progress::follow(runtime, progress),
         garbage::collect(Arc::clone(&context), known),
+        images.run(),
         services::follow(client.clone(), services),
         pods.run(client, looks),
     );

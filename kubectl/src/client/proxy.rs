@@ -4,6 +4,7 @@
 //! `proxy-url` goes before `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, and by the environment's word nothing on
 //! this machine itself is reached through a proxy.
 
+use std::error::Error as StdError;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -33,6 +34,14 @@ pub enum ProxyError {
         scheme: String,
         /// Where the proxy is.
         host: String,
+    },
+    /// It can't be reached, or doesn't reach the server. The reason has no source: it isn't the server that refuses.
+    #[error("proxyconnect tcp: {proxy}: {problem}")]
+    Connect {
+        /// Where the proxy is.
+        proxy: String,
+        /// Why.
+        problem: String,
     },
 }
 
@@ -95,32 +104,33 @@ pub enum Way {
     /// Straight to the server.
     Straight(HttpConnector),
     /// Through an HTTP proxy.
-    Tunnel(Tunnel<HttpConnector>),
+    Tunnel(Tunnel<HttpConnector>, String),
     /// Through a SOCKS5 proxy.
-    Socks(SocksV5<HttpConnector>),
+    Socks(SocksV5<HttpConnector>, String),
 }
 
 impl Way {
     /// The way over `proxy`, if there is one, by connections that `tcp` opens.
     #[must_use]
     pub fn new(tcp: HttpConnector, proxy: Option<Proxy>) -> Self {
-        match proxy {
-            None => Self::Straight(tcp),
-            Some(proxy) if proxy.socks => {
-                let socks = SocksV5::new(proxy.uri, tcp);
-                Self::Socks(match proxy.user {
-                    Some((user, password)) => socks.with_auth(user, password),
-                    None => socks,
-                })
-            }
-            Some(proxy) => {
-                let tunnel = Tunnel::new(proxy.uri, tcp);
-                Self::Tunnel(match proxy.authorization {
-                    Some(authorization) => tunnel.with_auth(authorization),
-                    None => tunnel,
-                })
-            }
+        let Some(proxy) = proxy else {
+            return Self::Straight(tcp);
+        };
+        let place = proxy.uri.authority().map(ToString::to_string).unwrap_or_default();
+        if proxy.socks {
+            let socks = SocksV5::new(proxy.uri, tcp);
+            let socks = match proxy.user {
+                Some((user, password)) => socks.with_auth(user, password),
+                None => socks,
+            };
+            return Self::Socks(socks, place);
         }
+        let tunnel = Tunnel::new(proxy.uri, tcp);
+        let tunnel = match proxy.authorization {
+            Some(authorization) => tunnel.with_auth(authorization),
+            None => tunnel,
+        };
+        Self::Tunnel(tunnel, place)
     }
 }
 
@@ -132,8 +142,8 @@ impl Service<Uri> for Way {
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self {
             Self::Straight(tcp) => tcp.poll_ready(context).map_err(Into::into),
-            Self::Tunnel(tunnel) => tunnel.poll_ready(context).map_err(Into::into),
-            Self::Socks(socks) => socks.poll_ready(context).map_err(Into::into),
+            Self::Tunnel(tunnel, _) => tunnel.poll_ready(context).map_err(Into::into),
+            Self::Socks(socks, _) => socks.poll_ready(context).map_err(Into::into),
         }
     }
 
@@ -143,16 +153,25 @@ impl Service<Uri> for Way {
                 let connecting = tcp.call(server);
                 Box::pin(async move { Ok(connecting.await?) })
             }
-            Self::Tunnel(tunnel) => {
-                let connecting = tunnel.call(server);
-                Box::pin(async move { Ok(connecting.await?) })
+            Self::Tunnel(tunnel, place) => {
+                let (connecting, place) = (tunnel.call(server), place.clone());
+                Box::pin(async move { connecting.await.map_err(|error| in_vain(place, &error)) })
             }
-            Self::Socks(socks) => {
-                let connecting = socks.call(server);
-                Box::pin(async move { Ok(connecting.await?) })
+            Self::Socks(socks, place) => {
+                let (connecting, place) = (socks.call(server), place.clone());
+                Box::pin(async move { connecting.await.map_err(|error| in_vain(place, &error)) })
             }
         }
     }
+}
+
+fn in_vain(proxy: String, error: &(dyn StdError + 'static)) -> BoxError {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let problem = innermost.to_string();
+    ProxyError::Connect { proxy, problem }.into()
 }
 
 #[cfg(test)]

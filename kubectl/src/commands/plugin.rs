@@ -189,7 +189,7 @@ mod tests {
         let path = folder.path().join("kubectl-get");
         fs::write(&path, "").expect("written");
         fs::write(folder.path().join("kubectlx"), "").expect("written");
-        assert_eq!(plugins_in(folder.path()).expect("there"), [path.clone()]);
+        assert_eq!(plugins_in(folder.path()).expect("there"), std::slice::from_ref(&path));
         assert_eq!(warnings(&path, "kubectl-get", &["get"], true).len(), 3);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("set");
         assert!(warnings(&path, "kubectl-other", &["get"], false).is_empty());

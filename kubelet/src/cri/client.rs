@@ -362,6 +362,35 @@ impl Runtime for Client {
         })
     }
 
+    fn list_images(&self) -> Call<'_, Vec<cri::Image>> {
+        let mut client = self.images.clone();
+        Box::pin(async move {
+            let message = request(cri::ListImagesRequest::default());
+            Ok(unary("ListImages", SHORT, client.list_images(message)).await?.images)
+        })
+    }
+
+    fn remove_image(&self, id: &str) -> Call<'_, ()> {
+        let mut client = self.images.clone();
+        let message = cri::RemoveImageRequest {
+            image: Some(image_spec(id)),
+        };
+        Box::pin(async move {
+            unary("RemoveImage", SHORT, client.remove_image(request(message))).await?;
+            Ok(())
+        })
+    }
+
+    fn image_filesystem(&self) -> Call<'_, Option<PathBuf>> {
+        let mut client = self.images.clone();
+        Box::pin(async move {
+            let message = request(cri::ImageFsInfoRequest {});
+            let info = unary("ImageFsInfo", SHORT, client.image_fs_info(message)).await?;
+            let mut filesystems = info.image_filesystems.into_iter().filter_map(|usage| usage.fs_id);
+            Ok(filesystems.next().map(|id| PathBuf::from(id.mountpoint)))
+        })
+    }
+
     fn container_events(&self) -> Call<'_, BoxStream<'static, Result<cri::ContainerEventResponse, CallError>>> {
         let mut client = self.runtime.clone();
         Box::pin(async move {

@@ -3,6 +3,7 @@
 //! It proves nothing about a real runtime; that is what the end-to-end tests are for.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::stream::{self, BoxStream};
@@ -292,6 +293,28 @@ impl Runtime for Fake {
             });
             answer.await
         })
+    }
+
+    fn list_images(&self) -> Call<'_, Vec<cri::Image>> {
+        self.answer("ListImages", |state| {
+            let image = |id: &String| cri::Image {
+                id: id.clone(),
+                size: 1000,
+                ..Default::default()
+            };
+            Ok(state.images.iter().map(image).collect())
+        })
+    }
+
+    fn remove_image(&self, id: &str) -> Call<'_, ()> {
+        self.answer("RemoveImage", |state| {
+            state.images.retain(|image| image != id);
+            Ok(())
+        })
+    }
+
+    fn image_filesystem(&self) -> Call<'_, Option<PathBuf>> {
+        self.answer("ImageFsInfo", |_| Ok(Some(PathBuf::from("/"))))
     }
 
     fn container_events(&self) -> Call<'_, BoxStream<'static, Result<cri::ContainerEventResponse, CallError>>> {

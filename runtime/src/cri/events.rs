@@ -25,7 +25,7 @@ impl Events {
     }
 
     /// All that happens from now on.
-    pub(super) fn watch(&self) -> impl Stream<Item = Result<cri::ContainerEventResponse, Status>> + use<> {
+    pub(crate) fn watch(&self) -> impl Stream<Item = Result<cri::ContainerEventResponse, Status>> + use<> {
         BroadcastStream::new(self.0.subscribe()).map(|event| match event {
             Ok(event) => Ok(cri::ContainerEventResponse::clone(&event)),
             Err(BroadcastStreamRecvError::Lagged(missed)) => Err(Status::data_loss(format!(

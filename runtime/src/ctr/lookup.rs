@@ -104,18 +104,27 @@ fn not_running(namespace: &str, name: &str, has_task: bool) -> Status {
     }
 }
 
-/// The containers of a namespace, by name.
-pub(super) fn list(daemon: &Daemon, namespace: &str) -> Vec<rpc::Container> {
+/// The containers of a namespace, by name; one of them with its config.json, all without: a message has room for a few
+/// hundred.
+pub(super) fn list(daemon: &Daemon, namespace: &str, only: &str) -> Vec<rpc::Container> {
+    let wanted = |name: &str| only.is_empty() || name == only;
     let mut all: Vec<rpc::Container> = if is_cri(namespace) {
         let pods = daemon.containers.all();
-        pods.iter()
-            .map(|entry| entry.peek(|record| describe_pods(daemon, record)))
-            .collect()
+        let listed = |record: &ContainerRecord| wanted(&record.id).then(|| describe_pods(record));
+        pods.iter().filter_map(|entry| entry.peek(listed)).collect()
     } else {
         let own = daemon.ctr.records.all();
-        let listed = |record: &CtrRecord| (record.namespace == namespace).then(|| describe(record));
+        let listed =
+            |record: &CtrRecord| (record.namespace == namespace && wanted(&record.name)).then(|| describe(record));
         own.iter().filter_map(|entry| entry.peek(listed)).collect()
     };
+    match all.as_mut_slice() {
+        [one] if is_cri(namespace) && !only.is_empty() => {
+            one.spec = std::fs::read(daemon.bundle(&one.id).join("config.json")).unwrap_or_default();
+        }
+        several if only.is_empty() => several.iter_mut().for_each(|container| container.spec = Vec::new()),
+        _ => {}
+    }
     all.sort_by(|a, b| a.id.cmp(&b.id));
     all
 }
@@ -151,7 +160,7 @@ fn task(task: &Task) -> rpc::Task {
 }
 
 /// A pod's container; one that was never started has no task.
-fn describe_pods(daemon: &Daemon, record: &ContainerRecord) -> rpc::Container {
+fn describe_pods(record: &ContainerRecord) -> rpc::Container {
     use rpc::task::Status;
     let task = match &record.phase {
         ContainerPhase::Created => None,
@@ -167,7 +176,7 @@ fn describe_pods(daemon: &Daemon, record: &ContainerRecord) -> rpc::Container {
         snapshot_key: record.id.clone(),
         created_at: record.created_at_nanos,
         updated_at: record.created_at_nanos,
-        spec: std::fs::read(daemon.bundle(&record.id).join("config.json")).unwrap_or_default(),
+        spec: Vec::new(),
         task: task.map(|(pid, status, code)| rpc::Task {
             pid: pid.unsigned_abs(),
             status: status.into(),

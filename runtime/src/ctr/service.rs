@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{create, inspect, join, lookup, task};
+use super::{Events, create, inspect, join, lookup, task};
 use crate::cri::{Answer, to_the_end};
 use crate::daemon::Daemon;
 
@@ -44,12 +44,9 @@ impl Containers for ContainersService {
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListAnswer>, Status> {
         let request = request.get_ref();
         let namespace = lookup::namespace(&request.namespace)?;
-        let mut containers = lookup::list(&self.daemon, namespace);
-        if !request.id.is_empty() {
-            containers.retain(|container| container.id == request.id);
-            if containers.is_empty() {
-                return Err(lookup::not_found(namespace, &request.id));
-            }
+        let containers = lookup::list(&self.daemon, namespace, &request.id);
+        if !request.id.is_empty() && containers.is_empty() {
+            return Err(lookup::not_found(namespace, &request.id));
         }
         let mut namespaces = self.daemon.images.namespaces();
         namespaces.extend(self.daemon.ctr.namespaces());
@@ -96,7 +93,7 @@ impl Containers for ContainersService {
     type EventsStream = Messages<Event>;
 
     async fn events(&self, _: Request<EventsRequest>) -> Result<Response<Self::EventsStream>, Status> {
-        Ok(Response::new(self.daemon.ctr.events.watch().boxed()))
+        Ok(Response::new(Events::watch_all(&self.daemon).boxed()))
     }
 }
 

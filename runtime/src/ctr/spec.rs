@@ -135,6 +135,8 @@ fn adjust(spec: &mut Spec, request: &CreateRequest) {
             .build();
         process.set_rlimits(Some(vec![files.expect("all fields are given")]));
     }
+    // The shim's, unless the request has one; a builder's default is neither.
+    spec.set_hostname(None);
     let own = |(key, _): &(&String, &String)| key.as_str() == annotation::ROOTFS;
     let annotations = spec.annotations().iter().flatten().filter(own);
     let annotations: HashMap<String, String> = annotations.map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -218,7 +220,7 @@ mod tests {
         assert_eq!(process.user().uid(), 7);
         assert_eq!(process.no_new_privileges(), Some(true));
         assert_eq!(process.cwd(), Path::new("/"));
-        assert_eq!(kinds(&spec), ["ipc", "mount", "network", "pid", "uts"]);
+        assert_eq!(kinds(&spec), ["ipc", "mnt", "net", "pid", "uts"]);
         let mounts = destinations(&spec);
         assert!(mounts.contains(&"/run".to_owned()), "{mounts:?}");
         assert!(!mounts.iter().any(|path| path.starts_with("/etc")), "{mounts:?}");
@@ -255,7 +257,7 @@ mod tests {
         );
         assert_eq!((process.user().uid(), process.user().gid()), (1, 2));
         assert_eq!(process.cwd(), Path::new("/work"));
-        assert_eq!(kinds(&spec), ["ipc", "mount", "pid", "uts"]);
+        assert_eq!(kinds(&spec), ["ipc", "mnt", "pid", "uts"]);
         let mounts = destinations(&spec);
         for path in ["/mnt", "/etc/hosts", "/etc/resolv.conf"] {
             assert!(mounts.contains(&path.to_owned()), "{mounts:?}");

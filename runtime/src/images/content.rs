@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::digest::Digest;
 use crate::snapshots::durable::sync_parent;
@@ -114,17 +115,25 @@ impl Content {
         Ok(usage)
     }
 
-    /// Removes every blob that isn't needed.
-    pub(crate) fn retain(&self, needed: &HashSet<Digest>) -> io::Result<()> {
+    /// Removes every blob that isn't needed and is at least so old.
+    pub(crate) fn retain(&self, needed: &HashSet<Digest>, age: Duration) -> io::Result<()> {
         let needed: HashSet<&str> = needed.iter().map(Digest::hex).collect();
         for entry in fs::read_dir(&self.blobs)? {
             let entry = entry?;
-            if entry.file_name().to_str().is_none_or(|name| !needed.contains(name)) {
+            let unneeded = entry.file_name().to_str().is_none_or(|name| !needed.contains(name));
+            if unneeded && is_older(&entry.path(), age) {
                 self.trash.throw(&entry.path())?;
             }
         }
         Ok(())
     }
+}
+
+/// Whether a file was last changed so long ago. Of one that can't be asked, or is of the future, nothing is known: it is old.
+pub(crate) fn is_older(path: &Path, age: Duration) -> bool {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let since = modified.ok().and_then(|modified| modified.elapsed().ok());
+    since.is_none_or(|since| since >= age)
 }
 
 /// A blob that is coming in. Dropped without `Content::commit`, it vanishes.

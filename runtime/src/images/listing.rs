@@ -85,11 +85,9 @@ impl Images {
             unpacked_bytes: self.snapshots().stack_usage(image.chain.as_ref()).bytes,
             ..Named::default()
         };
+        row.size_bytes = of_documents.map(|(_, bytes)| bytes).sum();
         let mut seen = BTreeSet::new();
-        for (digest, bytes) in of_documents.chain(of_parts) {
-            if !seen.insert(digest) {
-                continue;
-            }
+        for (digest, bytes) in of_parts.filter(|(digest, _)| seen.insert(*digest)) {
             row.needed += 1;
             row.needed_bytes += bytes;
             if content.has(digest) {
@@ -97,7 +95,7 @@ impl Images {
                 row.present_bytes += bytes;
             }
         }
-        row.size_bytes = row.present_bytes;
+        row.size_bytes += row.present_bytes;
         Ok(row)
     }
 
@@ -111,7 +109,7 @@ impl Images {
 }
 
 /// Follows an index to the manifest that is the image's; none where a document is missing or unreadable.
-fn documents(content: &Content, target: &Digest, image: &Image) -> io::Result<Option<Documents>> {
+pub(super) fn documents(content: &Content, target: &Digest, image: &Image) -> io::Result<Option<Documents>> {
     let mut found = Documents {
         all: Vec::new(),
         parts: Vec::new(),

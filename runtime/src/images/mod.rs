@@ -41,6 +41,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, Shared, WeakShared};
 use minik_api::images::Progress;
@@ -88,6 +89,9 @@ struct Inner {
     running: Mutex<HashMap<Wanted, WeakShared<Running>>>,
     activity: Activity,
 }
+
+/// containerd's lease for a pull lasts as long.
+const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Pulls with other credentials are other pulls: nobody gets an image by somebody else's login.
 type Wanted = (Arc<str>, Reference, Access);
@@ -344,15 +348,29 @@ impl Images {
         emptied.expect("waiting doesn't panic")
     }
 
+    /// Removes what a program that ended in the middle of a pull has left, unless that was a short while ago: then the next
+    /// attempt goes on with it.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub async fn collect_left_behind(&self) -> Result<(), RemoveError> {
+        self.collect_older(LEFT_BEHIND).await
+    }
+
     /// Removes what nothing needs, now or when the last running pull has ended.
     async fn collect(&self) -> Result<(), RemoveError> {
+        self.collect_older(Duration::ZERO).await
+    }
+
+    async fn collect_older(&self, age: Duration) -> Result<(), RemoveError> {
         let Some(_alone) = self.inner.activity.alone().await else {
             return Ok(());
         };
         let images = self.clone();
         let collected = tokio::task::spawn_blocking(move || {
             let list = images.inner.namespaces.all_images();
-            let chains: HashSet<ChainId> = list.iter().filter_map(|image| image.chain.clone()).collect();
+            let mut chains: HashSet<ChainId> = list.iter().filter_map(|image| image.chain.clone()).collect();
+            chains.extend(images.snapshots().younger(age));
             let blobs = list.iter().flat_map(|image| image.content.iter().cloned()).collect();
             images
                 .inner
@@ -364,7 +382,7 @@ impl Images {
                 .inner
                 .destination
                 .content
-                .retain(&blobs)
+                .retain(&blobs, age)
                 .map_err(RemoveError::Content)
         });
         collected.await.expect("collecting doesn't panic")

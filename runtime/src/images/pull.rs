@@ -14,6 +14,7 @@ use super::assemble::{Assembly, Source};
 use super::catalogue::{Catalogue, Image};
 use super::digest::Digest;
 use super::error::{PullError, chain};
+use super::listing::{self, Documents};
 use super::manifest::{self, Document, Unusable};
 use super::platform::Platform;
 use super::progress::Tracker;
@@ -154,7 +155,12 @@ impl Pull<'_> {
         let image = self.catalogue.find(&self.reference.to_string())?;
         let digest = session.head(self.reference.object()).await.ok()??;
         let name = format!("{}@{digest}", self.reference.name());
-        image.digests.contains(&name).then_some(image)
+        let image = image.digests.contains(&name).then_some(image)?;
+        // All of it is here: a picture of that is for who watches only.
+        if let Ok(Some(documents)) = listing::documents(&self.inner.destination.content, &digest, &image) {
+            self.show_present(&documents);
+        }
+        Some(image)
     }
 
     /// Asks one place after the other; the number of the one that answered comes back too.
@@ -240,6 +246,23 @@ impl Pull<'_> {
         Ok((digest, bytes.freeze()))
     }
 
+    fn show_present(&self, documents: &Documents) {
+        let last = documents.all.len() - 1;
+        for (number, (digest, _, bytes)) in documents.all.iter().enumerate() {
+            let kind = if number == last { "manifest" } else { "index" };
+            self.tracker
+                .document(kind, digest.as_str(), bytes.len() as u64, State::Exists);
+        }
+        let (config, layers) = documents.parts.split_first().expect("every manifest has a config");
+        self.tracker
+            .document("config", config.0.as_str(), config.2, State::Exists);
+        self.tracker
+            .layers(layers.iter().map(|(digest, _, bytes)| (digest.to_string(), *bytes)));
+        for number in 0..layers.len() {
+            self.tracker.state(number, State::Exists);
+        }
+    }
+
     /// Shows the documents that have come, and the config that is to come.
     fn show(&self, resolved: &Resolved) {
         let last = resolved.documents.len() - 1;
@@ -251,7 +274,7 @@ impl Pull<'_> {
         }
         let config = resolved.manifest.config();
         self.tracker
-            .document("config", &config.digest().to_string(), config.size(), State::Waiting);
+            .document("config", config.digest().as_ref(), config.size(), State::Waiting);
     }
 
     fn check_platform(&self, config: &ImageConfiguration) -> Result<(), PullError> {

@@ -52,7 +52,7 @@ pub enum PushError {
         name: String,
         /// The refusal.
         #[source]
-        source: PullError,
+        source: Box<PullError>,
     },
 }
 
@@ -94,7 +94,7 @@ impl Images {
         let name = self.full_name(&found, image);
         let failed = |source| PushError::Registry {
             name: to.to_string(),
-            source,
+            source: Box::new(source),
         };
         let store = |error| failed(PullError::store("read a manifest", &self.inner.root, Arc::new(error)));
         let documents = self.documents(&found, &name).map_err(store)?;
@@ -280,7 +280,7 @@ impl Push<'_> {
     fn failed(&self, source: PullError) -> PushError {
         PushError::Registry {
             name: self.to.to_string(),
-            source,
+            source: Box::new(source),
         }
     }
 }

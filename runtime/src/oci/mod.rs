@@ -9,11 +9,13 @@
 
 pub mod annotation;
 mod capabilities;
+pub mod command;
 pub mod devices;
 mod mounts;
 mod process;
 mod resources;
 mod seccomp;
+mod state;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -31,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use resources::linux_resources;
 pub use seccomp::default_profile;
+pub use state::{OCI_VERSION, State, Status};
 pub use users::{Users, resolve as resolve_user};
 
 use crate::user_namespace::{UserNamespace, UserNamespaceError};
@@ -65,6 +68,8 @@ pub struct HostCapabilities {
     pub no_user_namespaces: Option<String>,
     /// The host's devices, for privileged containers.
     pub devices: Vec<LinuxDevice>,
+    /// The least `oom_score_adj` that can be set, where it matters: runc ends when it asks for less, our own launch notes it.
+    pub least_oom_score_adj: Option<i32>,
 }
 
 impl HostCapabilities {
@@ -80,6 +85,7 @@ impl HostCapabilities {
             selinux: false,
             no_user_namespaces: None,
             devices: devices::of_host()?,
+            least_oom_score_adj: None,
         })
     }
 }

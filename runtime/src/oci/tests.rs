@@ -40,6 +40,7 @@ impl Case {
                 selinux: false,
                 no_user_namespaces: None,
                 devices: Vec::new(),
+                least_oom_score_adj: None,
             },
             target_pid: None,
             image_volumes: Vec::new(),
@@ -373,6 +374,12 @@ fn limits_of_zero_are_no_limits() {
     let mut case = Case::new();
     case.container.linux.get_or_insert_default().resources = Some(asked);
     assert_eq!(case.process().oom_score_adj(), Some(-997));
+    case.host.least_oom_score_adj = Some(0);
+    assert_eq!(
+        case.process().oom_score_adj(),
+        Some(0),
+        "where an OCI runtime would fail"
+    );
 }
 
 #[test]

@@ -28,9 +28,11 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::images::content::is_older;
 use crate::images::digest::{ChainId, Digest};
 use crate::images::unpack::Unpacked;
 pub use error::SnapshotError;
@@ -285,6 +287,16 @@ impl Snapshots {
             state.insert(draft.number, record);
         }
         Ok(())
+    }
+
+    /// Layers that were made within this time.
+    pub(crate) fn younger(&self, age: Duration) -> Vec<ChainId> {
+        let state = self.state();
+        let young = state
+            .layers
+            .iter()
+            .filter(|(_, layer)| !is_older(&self.directory(layer.number), age));
+        young.map(|(chain, _)| chain.clone()).collect()
     }
 
     /// Removes the layers that neither `needed` nor a container's layer stands on. Returns what was freed.

@@ -172,6 +172,11 @@ impl Node {
         self.directory.path().join(name)
     }
 
+    /// Of its socket and all that it keeps.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.process.as_ref().expect("the runtime runs").id()
     }
@@ -387,7 +392,7 @@ fn executable() -> PathBuf {
     path
 }
 
-fn channel(directory: &Path) -> Channel {
+pub(crate) fn channel(directory: &Path) -> Channel {
     let path = directory.join("cri.sock");
     let connector = tower::service_fn(move |_| {
         let path = path.clone();

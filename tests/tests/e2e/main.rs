@@ -3,6 +3,8 @@
 mod accounts;
 mod bad_input;
 mod clients;
+mod completion;
+mod ctr;
 mod daily;
 mod demo;
 mod garbage;

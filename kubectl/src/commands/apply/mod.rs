@@ -105,11 +105,14 @@ pub struct Apply {
 #[derive(Subcommand, Debug)]
 enum ApplyVerb {
     /// Show what objects remember of the last apply
-    ViewLastApplied(last_applied::ViewLastApplied),
+    #[command(name = "view-last-applied")]
+    View(last_applied::ViewLastApplied),
     /// Have objects remember what files say
-    SetLastApplied(last_applied::SetLastApplied),
+    #[command(name = "set-last-applied")]
+    Set(last_applied::SetLastApplied),
     /// Edit what objects remember of the last apply
-    EditLastApplied(edit::EditLastApplied),
+    #[command(name = "edit-last-applied")]
+    Edit(edit::EditLastApplied),
 }
 
 /// What became of an object.
@@ -127,9 +130,9 @@ impl Apply {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         match self.verb {
             None => self.files(global).await,
-            Some(ApplyVerb::ViewLastApplied(verb)) => verb.run(global).await,
-            Some(ApplyVerb::SetLastApplied(verb)) => verb.run(global).await,
-            Some(ApplyVerb::EditLastApplied(verb)) => verb.run(global).await,
+            Some(ApplyVerb::View(verb)) => verb.run(global).await,
+            Some(ApplyVerb::Set(verb)) => verb.run(global).await,
+            Some(ApplyVerb::Edit(verb)) => verb.run(global).await,
         }
     }
 

@@ -69,7 +69,7 @@ impl List {
 
     /// Drops an entry; false when it isn't there.
     pub(super) fn remove(self, config: &mut Value, name: &str) -> bool {
-        let Some(list) = config[self.field()].as_array_mut() else {
+        let Some(list) = config.get_mut(self.field()).and_then(Value::as_array_mut) else {
             return false;
         };
         let before = list.len();

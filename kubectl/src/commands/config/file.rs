@@ -254,5 +254,11 @@ mod tests {
         assert_eq!(List::Clusters.names(&one), ["c"]);
         assert_eq!(List::Clusters.entry(&mut two, "d")["server"], "other");
         assert_eq!(List::Clusters.entry(&mut two, "c")["server"], "two");
+        let third = folder.path().join("third");
+        let files = Files::read(vec![third.clone(), paths[1].clone()]).expect("readable");
+        let mut config = files.merged();
+        assert!(List::Clusters.remove(&mut config, "d"));
+        files.write(&config).expect("written");
+        assert!(!third.exists(), "a file that says nothing isn't made");
     }
 }

@@ -69,6 +69,8 @@ pub(super) struct Pull {
     /// Only this machine's platform can be run, and is pulled.
     #[arg(long, value_name = "PLATFORM")]
     platform: Vec<String>,
+    #[arg(long, hide = true)]
+    all_platforms: bool,
 }
 
 #[derive(Args, Debug)]
@@ -182,6 +184,10 @@ impl Registry {
 impl Pull {
     async fn run(self, client: &Client) -> anyhow::Result<()> {
         refuse_platforms(&self.platform)?;
+        if self.all_platforms {
+            // What a tutorial goes on with works all the same.
+            writeln!(anstream::stderr(), "warning: only {} is pulled", platform())?;
+        }
         let (username, password) = self.registry.login();
         let request = PullRequest {
             image: self.image.clone(),

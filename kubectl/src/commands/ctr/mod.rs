@@ -60,7 +60,7 @@ enum CtrVerb {
     #[command(subcommand, visible_aliases = ["tasks", "t"])]
     Task(tasks::TasksVerb),
     /// Make a container and start it
-    Run(run::Run),
+    Run(Box<run::Run>),
     /// Show what happens
     #[command(visible_aliases = ["event"])]
     Events(node::Events),

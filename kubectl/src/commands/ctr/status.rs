@@ -112,7 +112,7 @@ fn table(resolving: Option<&str>, progress: &Progress, elapsed: Duration) -> Str
     )]
     let rate = (total as f64 / seconds.max(0.001)) as u64;
     let (total, rate) = (binary(total), binary(rate));
-    text.push_str(&format!("elapsed: {seconds:<4.1}s\ttotal: {total:>8}\t({rate}/s)\t\n"));
+    text.push_str(&format!("elapsed: {seconds:<4.1}s\ttotal: {total:>7}\t({rate}/s)\t\n"));
     NARROW.format(&text)
 }
 

@@ -101,8 +101,9 @@ pub(super) struct Exec {
 pub(super) struct Kill {
     #[arg(value_name = "CONTAINER")]
     id: String,
+    // By the id of the flag that `-s` is everywhere else: clap lets it stand in for that one here.
     /// SIGTERM, TERM or 15 [default: the image's, else SIGTERM]
-    #[arg(short, long)]
+    #[arg(id = "server", short = 's', long = "signal", value_name = "SIGNAL")]
     signal: Option<String>,
     /// To all processes.
     #[arg(short, long)]
@@ -242,7 +243,10 @@ async fn attach(client: &Client, id: String) -> anyhow::Result<()> {
         namespace: client.namespace.clone(),
         id: id.clone(),
     });
-    exit(session::joined(client, attach, &id, terminal).await?)
+    let code = session::joined(client, attach, &id, terminal).await?;
+    // ctr's rule: who has seen the end takes the task away. That of a pod's container is the kubelet's.
+    let _ = delete(client, &id, true).await;
+    exit(code)
 }
 
 impl Kill {

@@ -4,7 +4,7 @@ use super::sample::{Packing, Sample, index, pack};
 use super::*;
 
 /// A tar archive of files and links (`target` begins with `->`).
-fn archive(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+pub(super) fn archive(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, content) in files {
         let mut header = tar::Header::new_gnu();

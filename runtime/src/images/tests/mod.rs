@@ -5,6 +5,7 @@ mod failures;
 mod fake;
 mod full_disk;
 mod imports;
+mod leaving;
 mod pulls;
 mod sample;
 mod services;
@@ -12,7 +13,6 @@ mod store;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tempfile::TempDir;
 

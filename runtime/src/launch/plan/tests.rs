@@ -152,7 +152,7 @@ fn the_default_profile_compiles() {
         // The second filter only says which error clone3 gives.
         assert_eq!(programs.len(), if capabilities.is_empty() { 2 } else { 1 });
         assert!(
-            programs.iter().all(|program| program.len() < 4096),
+            programs.iter().all(|filter| filter.program.len() < 4096),
             "the kernel's limit"
         );
     }

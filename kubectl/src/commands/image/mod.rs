@@ -1,4 +1,8 @@
-//! `image`: pull, import, list and remove the node's images, straight from the runtime.
+//! `image`: the node's images, straight from the runtime. `out` is where they go, `about` what they say, `space` what they take.
+
+mod about;
+mod out;
+mod space;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -39,7 +43,28 @@ pub enum ImageVerb {
     #[command(after_help = "Examples:
   sudo minikctl image import app.tar
   docker save app | sudo minikctl image import -")]
+    #[command(visible_alias = "load")]
     Import(Import),
+    /// Write images into an archive that `docker load` and `image import` read
+    #[command(after_help = "Examples:
+  sudo minikctl image save -o app.tar app:1
+  sudo minikctl image save -o - app:1 | gzip > app.tar.gz")]
+    Save(out::Save),
+    /// Send an image to a registry
+    #[command(after_help = "Examples:
+  sudo minikctl image push registry.example.com/team/app:1
+  sudo minikctl image push app:1 --as localhost:5000/app:1")]
+    Push(out::Push),
+    /// Give an image another name
+    Tag(out::Tag),
+    /// Show what an image's config says
+    Inspect(about::Inspect),
+    /// Show the steps that an image was built in
+    History(about::History),
+    /// Show what images take on the disk
+    Usage(space::Usage),
+    /// Remove images that no container needs
+    Prune(space::Prune),
 }
 
 /// Arguments of `image pull`.
@@ -94,6 +119,13 @@ impl ImageVerb {
             Self::Ls(verb) => verb.run(&runtime).await,
             Self::Rm(verb) => verb.run(&runtime).await,
             Self::Import(verb) => verb.run(&runtime).await,
+            Self::Save(verb) => verb.run(&runtime).await,
+            Self::Push(verb) => verb.run(&runtime).await,
+            Self::Tag(verb) => verb.run(&runtime).await,
+            Self::Inspect(verb) => verb.run(&runtime).await,
+            Self::History(verb) => verb.run(&runtime).await,
+            Self::Usage(verb) => verb.run(&runtime).await,
+            Self::Prune(verb) => verb.run(&runtime).await,
         }
     }
 }
@@ -104,6 +136,9 @@ impl ImageVerb {
 /// When it isn't there.
 pub async fn connect(global: &Global) -> anyhow::Result<Runtime> {
     let instance = Instance::resolve(global.instance_name(), &Overrides::default())?;
+    if let Some(url) = &instance.runtime_endpoint {
+        anyhow::bail!("pods of this node run by {url}: their images are there, and its own tools manage them");
+    }
     Ok(Runtime::connect(&instance.runtime_socket()).await?)
 }
 
@@ -202,7 +237,7 @@ impl Ls {
             rows: images.iter().flat_map(rows).collect(),
             head: if self.no_headers { Vec::new() } else { head },
         };
-        grid.write(&mut out, &[], super::get::terminal_columns())?;
+        grid.write(&mut out, &[], crate::commands::get::terminal_columns())?;
         Ok(())
     }
 }
