@@ -23,6 +23,8 @@ use crate::user_namespace::UserNamespace;
 #[derive(Debug)]
 pub(super) struct Prepared<'a> {
     pub(super) manner: &'a Manner,
+    /// By mount, the user namespace that translates its owners.
+    pub(super) mappings: &'a [Option<OwnedFd>],
     pub(super) join: Vec<(CloneFlags, OwnedFd)>,
     /// The user namespace to enter.
     pub(super) users: Option<OwnedFd>,
@@ -73,7 +75,7 @@ fn start_steps(plan: &Plan, prepared: &Prepared<'_>, reporter: Reporter<'_>) -> 
         paths::oom_score_adj(value, reporter)?;
     }
     let users = prepared.users.as_ref().map(AsFd::as_fd);
-    let mut sources = mounts::open_sources(&plan.mounts, users)?;
+    let mut sources = mounts::open_sources(&plan.mounts, prepared.mappings, users)?;
     mounts::propagate(plan.propagation)?;
     mounts::open_layers(&plan.mounts, &mut sources, &plan.rootfs.target, users)?;
     let mut root = mounts::root(&plan.rootfs, users)?;

@@ -26,17 +26,29 @@ impl Holder {
     /// # Errors
     /// What clone3(2) says, or that the mapping isn't taken.
     pub fn start(namespaces: CloneFlags, users: Option<&UserNamespace>) -> io::Result<Self> {
+        let lines = users.map(|users| (users.uids.line(), users.gids.line()));
+        Self::mapped(
+            namespaces,
+            lines.as_ref().map(|(uids, gids)| (uids.as_str(), gids.as_str())),
+        )
+    }
+
+    /// The same with the lines of uid_map and gid_map.
+    ///
+    /// # Errors
+    /// What clone3(2) says, or that the mapping isn't taken.
+    pub fn mapped(namespaces: CloneFlags, maps: Option<(&str, &str)>) -> io::Result<Self> {
         let mut flags = namespaces;
-        flags.set(CloneFlags::CLONE_NEWUSER, users.is_some());
+        flags.set(CloneFlags::CLONE_NEWUSER, maps.is_some());
         let args = CloneArgs {
             namespaces: flags.bits().cast_unsigned().into(),
             cgroup: None,
         };
         let holder = Self(Some(clone_child(&args, pause)?));
-        if let Some(users) = users {
+        if let Some((uids, gids)) = maps {
             // Before anybody is in it who could write a mapping of his own (user_namespaces(7)).
-            for (file, range) in [("uid_map", users.uids), ("gid_map", users.gids)] {
-                fs::write(holder.proc(file), range.line())?;
+            for (file, lines) in [("uid_map", uids), ("gid_map", gids)] {
+                fs::write(holder.proc(file), lines)?;
             }
         }
         Ok(holder)

@@ -11,7 +11,8 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::Mode;
 
 use super::child::{self, Prepared};
-use super::plan::{Plan, ProcessPlan};
+use super::holder::Holder;
+use super::plan::{MountPlan, Plan, ProcessPlan};
 use super::report::{Failure, InStep};
 use crate::sys::clone::{CloneArgs, Cloned, clone_child};
 use crate::sys::pidfd;
@@ -107,8 +108,10 @@ pub fn start_as(plan: &Plan, stdio: Stdio, cgroup: &CgroupEntry, manner: &Manner
         .users
         .as_ref()
         .map(|(path, _)| open(path).step("open namespace", path));
+    let mappings = mappings(&plan.mounts)?;
     let prepared = Prepared {
         manner,
+        mappings: &mappings,
         join,
         users: users.transpose()?,
         cgroup_files: &cgroup.files,
@@ -153,6 +156,7 @@ pub fn exec_as(
     let (ours, theirs) = status_socket()?;
     let prepared = Prepared {
         manner,
+        mappings: &[],
         join: Vec::new(),
         users: None,
         cgroup_files: &cgroup.files,
@@ -163,6 +167,20 @@ pub fn exec_as(
     let pid_namespace = target.pid_namespace.then_some(target.init);
     let cloned = clone_into(0, pid_namespace, cgroup, || child::exec(process, target, &prepared))?;
     Ok(Launch { cloned, status: ours })
+}
+
+/// A user namespace for each mount that has a mapping of its own. The mount keeps it; nobody else has to.
+fn mappings(mounts: &[MountPlan]) -> Result<Vec<Option<OwnedFd>>, Failure> {
+    let make = |plan: &MountPlan| {
+        let MountPlan::Bind(bind) = plan else { return Ok(None) };
+        let Some(mapping) = &bind.mapping else { return Ok(None) };
+        let holder = Holder::mapped(CloneFlags::empty(), Some((&mapping.uids, &mapping.gids)));
+        let holder = holder.step("make a user namespace for the mount", &bind.destination)?;
+        open(&holder.proc("ns/user"))
+            .step("open namespace for the mount", &bind.destination)
+            .map(Some)
+    };
+    mounts.iter().map(make).collect()
 }
 
 /// Clones into another pid namespace by changing, for a moment, the one that this process's children are born in.

@@ -105,6 +105,38 @@ fn mounts_and_their_options() {
 }
 
 #[test]
+fn owners_are_translated_by_a_mounts_own_mapping() {
+    let bundle = Bundle::script("stat -c %u /data/file; touch /data/new");
+    let source = bundle.path("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), "").unwrap();
+    std::os::unix::fs::chown(source.join("file"), Some(100), Some(100)).unwrap();
+    let bundle = bundle.with(|config| {
+        let map =
+            json!([{"containerID": 0, "hostID": 1000, "size": 1}, {"containerID": 100, "hostID": 500, "size": 10}]);
+        config["mounts"].as_array_mut().unwrap().push(json!(
+            {"destination": "/data", "type": "bind", "source": source.to_str().unwrap(), "options": ["bind", "idmap"],
+             "uidMappings": map, "gidMappings": map}
+        ));
+        config["process"]["user"]["uid"] = json!(500);
+        config["process"]["user"]["gid"] = json!(500);
+    });
+    std::os::unix::fs::chown(bundle.path("source"), Some(100), Some(100)).unwrap();
+    // Who is 500 in the container is 100 on disk.
+    assert_eq!(bundle.run().ok(), "500");
+    assert_eq!(
+        std::os::unix::fs::MetadataExt::uid(&fs::metadata(bundle.path("source/new")).unwrap()),
+        100
+    );
+    let bundle = Bundle::new(&["true"]).with(|config| {
+        config["mounts"].as_array_mut().unwrap().push(json!(
+            {"destination": "/data", "type": "bind", "source": "/etc", "options": ["bind", "idmap"]}
+        ));
+    });
+    assert!(bundle.run().failed().contains("idmap"));
+}
+
+#[test]
 fn the_root_propagates_as_asked_and_is_read_only() {
     for (asked, optional) in [("rprivate", false), ("rshared", true)] {
         let text = outcome(

@@ -339,6 +339,11 @@ fn a_container_of_the_kubelets_runs() {
         });
         linux.security_context = Some(cri::LinuxContainerSecurityContext {
             privileged,
+            // Without a word about it a container is unconfined.
+            seccomp: Some(cri::SecurityProfile {
+                profile_type: cri::security_profile::ProfileType::RuntimeDefault.into(),
+                ..Default::default()
+            }),
             namespace_options: Some(cri::NamespaceOption {
                 pid: cri::NamespaceMode::Container.into(),
                 ..Default::default()

@@ -21,7 +21,7 @@ use nix::sched::CloneFlags;
 use oci_spec::runtime::{Hook, Linux, LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
 
 pub use capabilities::{CAPABILITIES, Capabilities, number as capability_number};
-pub use mounts::{BindPlan, CgroupMount, LayersPlan, MOUNT_OPTIONS, MountPlan, NewMountPlan};
+pub use mounts::{BindPlan, CgroupMount, LayersPlan, MOUNT_OPTIONS, Mapping, MountPlan, NewMountPlan};
 pub use process::{ProcessPlan, Rlimit, process};
 pub(crate) use rootfs::overlay;
 pub use rootfs::{Overlay, RootfsPlan, rootfs};

@@ -6,7 +6,7 @@ use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
 
 use nix::mount::MsFlags;
-use oci_spec::runtime::Mount;
+use oci_spec::runtime::{LinuxIdMapping, Mount};
 
 use super::PlanError;
 use super::process::c_string;
@@ -15,7 +15,7 @@ use crate::sys::mounts::{MountAttributes, attribute};
 use crate::user_namespace::{IdRange, UserNamespace};
 
 /// Option words that are no filesystem's own (features.md, "mountOptions").
-pub const MOUNT_OPTIONS: [&str; 53] = [
+pub const MOUNT_OPTIONS: [&str; 55] = [
     "async",
     "atime",
     "bind",
@@ -69,6 +69,8 @@ pub const MOUNT_OPTIONS: [&str; 53] = [
     "tmpcopyup",
     "unbindable",
     "nofail",
+    "idmap",
+    "ridmap",
 ];
 
 /// One mount of a cgroup hierarchy in the container, as the host has it.
@@ -96,6 +98,15 @@ pub enum MountPlan {
     Layers(LayersPlan),
 }
 
+/// Owners of files, translated for one mount alone: lines of uid_map and gid_map (user_namespaces(7)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    /// Users.
+    pub uids: String,
+    /// Groups.
+    pub gids: String,
+}
+
 /// A bind mount.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BindPlan {
@@ -111,6 +122,10 @@ pub struct BindPlan {
     pub recursive_attributes: MountAttributes,
     /// Whether its files' owners are translated by the container's user namespace.
     pub idmapped: bool,
+    /// A mapping of its own, in place of the container's.
+    pub mapping: Option<Mapping>,
+    /// Whether mounts below it are mapped, too.
+    pub maps_below: bool,
     /// The part below the source to mount, if it isn't all.
     pub sub_path: Option<PathBuf>,
 }
@@ -231,25 +246,46 @@ fn bind(
         recursive: words.recursive,
         attributes: words.own(),
         recursive_attributes: all,
-        idmapped: idmapped(mount, users)?,
+        idmapped: idmapped(mount, words, users)?,
+        mapping: mapping(mount, users),
+        maps_below: words.idmap == Some(true),
         sub_path: None,
     })
 }
 
-/// A mount's own mapping has to be the container's: there is no other user namespace to translate by.
-fn idmapped(mount: &Mount, users: Option<&UserNamespace>) -> Result<bool, PlanError> {
-    let (Some(uids), Some(gids)) = (mount.uid_mappings(), mount.gid_mappings()) else {
-        return Ok(false);
-    };
-    let asked = IdRange::of_oci(uids).zip(IdRange::of_oci(gids));
-    match asked.map(|(uids, gids)| UserNamespace { uids, gids }) {
-        Some(asked) if Some(&asked) == users => Ok(true),
+/// Whether the container's own user namespace translates: it is asked for by the same mapping, or by the option alone.
+fn idmapped(mount: &Mount, words: &Words, users: Option<&UserNamespace>) -> Result<bool, PlanError> {
+    match (mount.uid_mappings(), mount.gid_mappings()) {
+        (Some(uids), Some(gids)) => Ok(users.is_some() && as_users(uids, gids).as_ref() == users),
+        _ if words.idmap.is_none() => Ok(false),
+        _ if users.is_some() => Ok(true),
         _ => Err(PlanError::Unsupported {
-            field: "mounts[].uidMappings",
-            value: mount.destination().display().to_string(),
-            why: "a mount is mapped as its container's user namespace is",
+            field: "mounts[].options",
+            value: "idmap".to_owned(),
+            why: "there is neither a mapping of the mount nor a user namespace whose mapping it could be",
         }),
     }
+}
+
+fn as_users(uids: &[LinuxIdMapping], gids: &[LinuxIdMapping]) -> Option<UserNamespace> {
+    let both = IdRange::of_oci(uids).zip(IdRange::of_oci(gids));
+    both.map(|(uids, gids)| UserNamespace { uids, gids })
+}
+
+/// Any other mapping is the mount's alone.
+fn mapping(mount: &Mount, users: Option<&UserNamespace>) -> Option<Mapping> {
+    let (uids, gids) = (mount.uid_mappings().as_ref()?, mount.gid_mappings().as_ref()?);
+    if users.is_some() && as_users(uids, gids).as_ref() == users {
+        return None;
+    }
+    let lines = |mappings: &[LinuxIdMapping]| {
+        let line = |one: &LinuxIdMapping| format!("{} {} {}\n", one.container_id(), one.host_id(), one.size());
+        mappings.iter().map(line).collect()
+    };
+    Some(Mapping {
+        uids: lines(uids),
+        gids: lines(gids),
+    })
 }
 
 fn new_mount(kind: &str, destination: PathBuf, words: &Words) -> Result<NewMountPlan, PlanError> {
@@ -344,6 +380,8 @@ fn cgroup(destination: &Path, words: &Words, cgroups: &[CgroupMount]) -> Result<
                 },
                 recursive_attributes: MountAttributes::default(),
                 idmapped: false,
+                mapping: None,
+                maps_below: false,
                 sub_path: None,
             }));
             continue;
@@ -370,6 +408,8 @@ struct Words {
     propagation_recursive: bool,
     propagation_given: bool,
     copy_up: bool,
+    /// Whether mounts below are mapped, too, when mapping was asked for.
+    idmap: Option<bool>,
     data: Vec<String>,
 }
 
@@ -450,11 +490,13 @@ impl Words {
             "slave" | "rslave" => self.propagate(MsFlags::MS_SLAVE, option),
             "shared" | "rshared" => self.propagate(MsFlags::MS_SHARED, option),
             "unbindable" | "runbindable" => self.propagate(MsFlags::MS_UNBINDABLE, option),
-            "remount" | "idmap" | "ridmap" => {
+            "idmap" => self.idmap = Some(false),
+            "ridmap" => self.idmap = Some(true),
+            "remount" => {
                 return Err(PlanError::Unsupported {
                     field: "mounts[].options",
                     value: option.to_owned(),
-                    why: "remounts and idmapped mounts are not made",
+                    why: "a mount is made once, with all its options",
                 });
             }
             other => self.data.push(other.to_owned()),

@@ -203,10 +203,15 @@ fn a_user_namespace_is_entered_with_who_its_users_are() {
     assert_eq!((path, users.root()), (PathBuf::from("/ns/user"), (65_536, 65_536)));
     assert!(matches!(&plan.mounts[0], MountPlan::Bind(bind) if bind.idmapped));
     assert!(plan.join.is_empty(), "it is entered last");
-    let refused: [fn(&mut Value); 3] = [
+    let plan = enter(|config| config["mounts"][0]["uidMappings"][0]["hostID"] = json!(1)).expect("a plan");
+    let MountPlan::Bind(bind) = &plan.mounts[0] else {
+        panic!("a bind mount")
+    };
+    let mapping = bind.mapping.as_ref().expect("a mapping of the mount's own");
+    assert_eq!((bind.idmapped, mapping.uids.as_str()), (false, "0 1 1000\n"));
+    let refused: [fn(&mut Value); 2] = [
         |config| config["linux"]["uidMappings"][0]["containerID"] = json!(1),
         |config| config["process"]["user"]["uid"] = json!(1000),
-        |config| config["mounts"][0]["uidMappings"][0]["hostID"] = json!(1),
     ];
     for change in refused {
         assert!(matches!(enter(change), Err(PlanError::Unsupported { .. })));

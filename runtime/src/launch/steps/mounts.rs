@@ -22,9 +22,10 @@ use crate::sys::mounts::{MountAttributes, attribute, mount_setattr, move_mount, 
 /// For a container in a user namespace, what only the host's root can make or map is opened here, too.
 pub(crate) fn open_sources(
     mounts: &[MountPlan],
+    mappings: &[Option<OwnedFd>],
     users: Option<BorrowedFd<'_>>,
 ) -> Result<Vec<Option<OwnedFd>>, Failure> {
-    let open = |bind: &BindPlan| {
+    let open = |bind: &BindPlan, mapping: Option<BorrowedFd<'_>>| {
         let tree = match &bind.sub_path {
             None => open_tree(&bind.source, bind.recursive).step("open mount source", lossy(&bind.source))?,
             Some(sub_path) => part(lossy(&bind.source), sub_path, bind.recursive)?,
@@ -33,15 +34,17 @@ pub(crate) fn open_sources(
         set(&bind.attributes, false)
             .and_then(|()| set(&bind.recursive_attributes, true))
             .step("set mount attributes", lossy(&bind.source))?;
-        if let Some(users) = users.filter(|_| bind.idmapped) {
-            map_owners(&tree, users).step("map owners of", lossy(&bind.source))?;
+        if let Some(users) = mapping.or(users.filter(|_| bind.idmapped)) {
+            map_owners(&tree, users, bind.maps_below).step("map owners of", lossy(&bind.source))?;
         }
         Ok(tree)
     };
+    let mappings = mappings.iter().map(|fd| fd.as_ref().map(AsFd::as_fd));
     mounts
         .iter()
-        .map(|mount| match mount {
-            MountPlan::Bind(bind) => open(bind).map(Some),
+        .zip(mappings.chain(std::iter::repeat(None)))
+        .map(|(mount, mapping)| match mount {
+            MountPlan::Bind(bind) => open(bind, mapping).map(Some),
             MountPlan::New(new) if users.is_some() && new.is_of_host() => make(new).map(Some),
             MountPlan::New(_) | MountPlan::Layers(_) => Ok(None),
         })
@@ -77,13 +80,13 @@ fn part(source: &Path, sub_path: &Path, recursive: bool) -> Result<OwnedFd, Fail
 }
 
 /// A filesystem that can't do it says `EINVAL`: 9p, NFS and FUSE among others (mount_setattr(2)).
-fn map_owners(tree: &OwnedFd, users: BorrowedFd<'_>) -> Result<(), Errno> {
+fn map_owners(tree: &OwnedFd, users: BorrowedFd<'_>, recursive: bool) -> Result<(), Errno> {
     let attributes = MountAttributes {
         set: attribute::IDMAP,
         userns_fd: users.as_raw_fd().cast_unsigned().into(),
         ..MountAttributes::default()
     };
-    mount_setattr(tree.as_fd(), &attributes, false)
+    mount_setattr(tree.as_fd(), &attributes, recursive)
 }
 
 /// Nothing that is mounted from here on may reach the host, unless it was asked for.
@@ -177,7 +180,7 @@ fn enter_mapped(layers: &Path, target: &Path, users: BorrowedFd<'_>) -> Result<(
     let path = CString::new(layers.as_os_str().as_encoded_bytes());
     let path = path.map_err(|_| Failure::new("open layers", layers.to_string_lossy(), Errno::EINVAL))?;
     let tree = open_tree(&path, false).step("open layers", layers)?;
-    map_owners(&tree, users).step("map owners of", layers)?;
+    map_owners(&tree, users, false).step("map owners of", layers)?;
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let at = nix::fcntl::open(target, flags, Mode::empty()).step("open rootfs", target)?;
     move_mount(tree.as_fd(), at.as_fd()).step("mount layers", target)?;

@@ -238,6 +238,7 @@ impl<'a> Making<'a> {
             pid: 0,
             began: 0,
             started: false,
+            hooks: self.spec.hooks().is_some(),
             cgroup: self.cgroups.is_some().then(|| self.cgroup.as_path()),
         }
     }

@@ -88,7 +88,7 @@ pub(super) fn clear(context: &Context, place: &Place, record: &Record) -> Result
     if let (Ok(driver), Some(path)) = (context.cgroups(), record.cgroup()) {
         remove_cgroup(driver.as_ref(), &path)?;
     }
-    let spec = place.spec().ok();
+    let spec = if record.hooks { place.spec().ok() } else { None };
     let poststop = spec.as_ref().and_then(|spec| spec.hooks().as_ref()?.poststop().clone());
     if let Some(poststop) = poststop {
         let annotations = spec.and_then(|spec| spec.annotations().clone()).unwrap_or_default();

@@ -40,6 +40,8 @@ pub(super) struct Record {
     pub(super) began: u64,
     /// Whether its command has been let run.
     pub(super) started: bool,
+    /// Whether config.json has hooks, for which it would have to be read again.
+    pub(super) hooks: bool,
     /// Its cgroup, when it has one of its own.
     pub(super) cgroup: Option<PathBuf>,
 }

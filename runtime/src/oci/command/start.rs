@@ -72,6 +72,9 @@ fn knock(place: &Place) -> nix::Result<OwnedFd> {
 
 /// The hooks that run once the command does; a container whose hooks fail is not what was asked for, and is ended.
 pub(super) fn after_start(context: &Context, place: &Place, record: &Record) -> Result<(), CommandError> {
+    if !record.hooks {
+        return Ok(());
+    }
     let spec = place.spec()?;
     let Some(poststart) = spec.hooks().as_ref().and_then(|hooks| hooks.poststart().as_ref()) else {
         return Ok(());
