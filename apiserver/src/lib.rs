@@ -7,6 +7,7 @@
 //! `docs/flow.md` follows one `apply` through it.
 
 mod admission;
+mod aggregated;
 mod auth;
 mod cel;
 mod customs;
@@ -25,7 +26,7 @@ mod webhook;
 
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::auth::rbac::uncovered_rules;
 
+use crate::aggregated::{Aggregated, Authorities, Connector, ProxyFiles};
 use crate::auth::Authenticator;
 use crate::auth::authenticate::TokenFile;
 use crate::auth::rbac;
@@ -84,6 +86,18 @@ pub struct Config {
     /// Who signs the certificates of kubelets, PEM; without it there are no logs and no exec
     #[arg(long)]
     pub kubelet_certificate_authority: Option<PathBuf>,
+    /// Certificate to show to servers that requests are passed on to, PEM
+    #[arg(long, requires = "proxy_client_key_file")]
+    pub proxy_client_cert_file: Option<PathBuf>,
+    /// The key of that certificate, PEM
+    #[arg(long, requires = "proxy_client_cert_file")]
+    pub proxy_client_key_file: Option<PathBuf>,
+    /// By whom those servers know that certificate, PEM
+    #[arg(long)]
+    pub requestheader_client_ca_file: Option<PathBuf>,
+    /// Which names that certificate may have
+    #[arg(long, value_delimiter = ',')]
+    pub requestheader_allowed_names: Vec<String>,
     /// Addresses for services
     #[arg(long, default_value = "10.96.0.0/16")]
     pub service_cidr: ServiceRange,
@@ -131,8 +145,8 @@ pub enum Error {
     /// The users of `--token-auth-file`.
     #[error(transparent)]
     TokenFile(#[from] TokenFileError),
-    /// By whom pods know this server.
-    #[error("can't read the root CA file {}", path.display())]
+    /// By whom somebody is known.
+    #[error("can't read the authority's certificate in {}", path.display())]
     RootAuthority {
         /// The file.
         path: PathBuf,
@@ -182,13 +196,28 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
             .zip(config.kubelet_client_key.as_ref()),
         authority: config.kubelet_certificate_authority.as_deref(),
     })?;
-    let authority = root_authority(&config)?;
+    let connector = Connector::new(&ProxyFiles {
+        identity: config
+            .proxy_client_cert_file
+            .as_ref()
+            .zip(config.proxy_client_key_file.as_ref()),
+    })?;
+    let authority = read_authority(config.root_ca_file.as_ref().unwrap_or(&config.client_ca_file))?;
+    let authorities = Authorities {
+        client: read_authority(&config.client_ca_file)?,
+        proxy: config
+            .requestheader_client_ca_file
+            .as_deref()
+            .map(read_authority)
+            .transpose()?,
+        allowed_names: config.requestheader_allowed_names.clone(),
+    };
     let file = config.token_auth_file.as_deref().map(TokenFile::read).transpose()?;
     let (store, writer) =
         Store::open(&config.data_dir, registry::index).map_err(|source| open_error(&config, source))?;
     let tokens = Arc::new(open_tokens(&config, store.clone())?);
     let registry = Registry::new(store.clone(), config.service_cidr);
-    create_initial_objects(&registry, config.port, &authority)
+    create_initial_objects(&registry, config.port, &authority, &authorities)
         .await
         .map_err(Error::Bootstrap)?;
     let customs = registry.serve_customs();
@@ -212,9 +241,11 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
         fairness: http::Fairness::new(capacity),
         body_timeout: config.limits.body_timeout.unsigned_abs(),
         crowds: http::Crowds::default(),
+        aggregated: Aggregated::new(connector),
         kubelet,
         stop: stop.clone(),
     });
+    let aggregation = tokio::spawn(aggregated::tend(api.clone()));
     notify::ready().map_err(Error::Notify)?;
     tracing::info!(port = config.port, revision = store.revision().0, "serving");
     let serving = server.serve(router(api), &config.limits, capacity, stop.clone());
@@ -228,21 +259,31 @@ pub async fn run_until(config: Config, stopped: impl Future<Output = ()>) -> Res
         failed
     });
     background.iter().for_each(tokio::task::JoinHandle::abort);
+    aggregation.abort();
     write_snapshot(store, config.data_dir).await;
     writer.join().await;
     if failed { Err(Error::StoreFailed) } else { Ok(()) }
 }
 
-async fn create_initial_objects(registry: &Registry, port: u16, authority: &str) -> Result<(), Status> {
-    registry.create_initial_objects(port).await?;
-    registry.tend_initial(authority).await?;
-    rbac::bootstrap::reconcile(registry).await
+async fn create_initial_objects(
+    registry: &Registry,
+    port: u16,
+    authority: &str,
+    authorities: &Authorities,
+) -> Result<(), Status> {
+    registry.create_initial_namespaces().await?;
+    tokio::try_join!(
+        registry.create_initial_objects(port),
+        registry.tend_initial(authority),
+        registry.publish_authorities(authorities),
+        rbac::bootstrap::reconcile(registry),
+    )?;
+    Ok(())
 }
 
-fn root_authority(config: &Config) -> Result<String, Error> {
-    let path = config.root_ca_file.as_ref().unwrap_or(&config.client_ca_file);
+fn read_authority(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|source| Error::RootAuthority {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     })
 }

@@ -129,22 +129,18 @@ async fn send(place: &Place, config: &Value, seconds: u64, question: &Value) -> 
 }
 
 fn connector(config: &Value) -> Result<TlsConnector, String> {
-    let mut roots = RootCertStore::empty();
-    let bundle = read::text(config.get("caBundle"));
-    let bundle = match bundle {
-        "" => SYSTEM
-            .iter()
-            .find_map(|path| std::fs::read(path).ok())
-            .unwrap_or_default(),
-        text => BASE64_STANDARD
-            .decode(text)
-            .map_err(|error| format!("unable to load root certificates: {error}"))?,
+    let roots = match read::text(config.get("caBundle")) {
+        "" => system_roots(),
+        text => {
+            let unable = |error: &dyn std::fmt::Display| format!("unable to load root certificates: {error}");
+            let bundle = BASE64_STANDARD.decode(text).map_err(|error| unable(&error))?;
+            let mut roots = RootCertStore::empty();
+            for certificate in CertificateDer::pem_slice_iter(&bundle) {
+                drop(roots.add(certificate.map_err(|error| unable(&error))?));
+            }
+            roots
+        }
     };
-    for certificate in CertificateDer::pem_slice_iter(&bundle) {
-        let certificate = certificate.map_err(|error| format!("unable to load root certificates: {error}"))?;
-        // Of the machine's authorities some are of forms that aren't known here.
-        drop(roots.add(certificate));
-    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config
@@ -152,4 +148,17 @@ fn connector(config: &Value) -> Result<TlsConnector, String> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// The authorities of the machine; some are of forms that aren't known here, and are left out.
+pub(crate) fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let bundle = SYSTEM
+        .iter()
+        .find_map(|path| std::fs::read(path).ok())
+        .unwrap_or_default();
+    for certificate in CertificateDer::pem_slice_iter(&bundle).flatten() {
+        drop(roots.add(certificate));
+    }
+    roots
 }

@@ -49,6 +49,9 @@ fn main() -> ExitCode {
     if let Some(code) = commands::programs::shim_first() {
         return code;
     }
+    if let Some(code) = commands::programs::oci_first() {
+        return code;
+    }
     everything_else()
 }
 

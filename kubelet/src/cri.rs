@@ -59,7 +59,7 @@ pub(crate) trait Runtime: Send + Sync + 'static {
     /// Name and version of the runtime.
     fn version(&self) -> Call<'_, cri::VersionResponse>;
     /// Whether runtime and network are ready.
-    fn status(&self) -> Call<'_, cri::RuntimeStatus>;
+    fn status(&self) -> Call<'_, cri::StatusResponse>;
     /// Creates and starts a sandbox; gives its id.
     fn run_pod_sandbox(&self, config: cri::PodSandboxConfig, handler: String) -> Call<'_, String>;
     /// Stops a sandbox and takes its network away; whatever still runs in it is killed.

@@ -36,6 +36,7 @@ mod server;
 mod services;
 mod spec;
 mod tokens;
+mod user_range;
 mod volumes;
 mod words;
 

@@ -29,6 +29,9 @@ enum What {
 }
 
 fn main() -> ExitCode {
+    if let Some(line) = minik_runtime::oci::command::meant(std::env::args().collect()) {
+        return minik_runtime::oci::command::main(&line);
+    }
     let ended = match Command::parse().what {
         // No async runtime and no log: a shim is small.
         What::Shim { sandbox } => return minik_runtime::shim::main(&ShimConfig { sandbox_dir: sandbox }),

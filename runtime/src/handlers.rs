@@ -80,10 +80,8 @@ pub enum HandlerError {
          with --runtime-handler NAME=PROGRAM"
     )]
     Unknown { name: String, known: String },
-    #[error(
-        "failed to get sandbox runtime: the program {program:?} of handler {name:?} isn't installed or not executable"
-    )]
-    NotInstalled { name: String, program: String },
+    #[error("failed to get sandbox runtime: the program {program:?} of {whose} isn't installed, or not executable")]
+    NotInstalled { whose: String, program: String },
 }
 
 /// All that there are.
@@ -127,7 +125,11 @@ impl Handlers {
                 unknown()
             } else {
                 HandlerError::NotInstalled {
-                    name: name.to_owned(),
+                    whose: if name.is_empty() {
+                        "--oci-runtime".to_owned()
+                    } else {
+                        format!("handler {name:?}")
+                    },
                     program: command.program.clone(),
                 }
             });
@@ -227,13 +229,13 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_said() {
-        let handlers = handlers(None, &["gone=/nowhere/runc"]);
+        let handlers = handlers(Some("/nowhere/crun"), &["gone=/nowhere/runc"]);
         let told = |name: &str| handlers.find(name).expect_err("no such handler").to_string();
         assert!(told("nosuch").contains(r#"no runtime for "nosuch" is configured; there are "#));
         assert!(told("nosuch").contains(r#""minik""#));
         assert!(told("gone").contains(r#"the program "/nowhere/runc" of handler "gone" isn't installed"#));
-        assert!(!handlers.names().contains(&"gone"));
-        assert!(handlers.names().contains(&""));
+        assert!(told("").contains(r#"the program "/nowhere/crun" of --oci-runtime isn't installed"#));
+        assert!(!handlers.names().contains(&"gone") && !handlers.names().contains(&""));
     }
 
     #[test]

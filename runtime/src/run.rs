@@ -23,6 +23,7 @@ use crate::cgroup::{self, CgroupError, CgroupPath};
 use crate::cri::{ContainerStreams, ImageServer, RuntimeServer, TraceLayer, remove_files};
 use crate::ctr::{self, ContainersService, Ctr};
 use crate::daemon::Daemon;
+use crate::handlers::HandlerError;
 use crate::host;
 use crate::images::registry::Registries;
 
@@ -38,6 +39,8 @@ use crate::streaming::{Streaming, StreamingError};
 pub enum Error {
     #[error("the runtime has to be root: it makes namespaces, mounts and cgroups")]
     NotRoot,
+    #[error(transparent)]
+    OciRuntime(HandlerError),
     #[error("make the directory {path}")]
     Directory {
         path: PathBuf,
@@ -174,6 +177,7 @@ async fn open(config: Config) -> Result<(Arc<Daemon>, Flock<File>), Error> {
         containers,
         ctr,
     ));
+    daemon.handlers.find("").map_err(Error::OciRuntime)?;
     remove_unreadable(&daemon, &unreadable_sandboxes, &unreadable_containers)?;
     for id in unreadable_ctr {
         tracing::warn!(container = %id, "remove a container whose record can't be read");

@@ -27,12 +27,13 @@ const PROGRAMS_MAX: usize = 10_000;
 /// An expression that compiles, or why it doesn't.
 pub(super) type Compiled = Result<Program, String>;
 
+type Programs = HashMap<Box<str>, Arc<Compiled>>;
 type Decoded = BTreeMap<String, (Revision, Arc<Object>)>;
 
 /// What is kept.
 #[derive(Default)]
 pub(crate) struct Expressions {
-    programs: Mutex<HashMap<Kind, HashMap<Box<str>, Arc<Compiled>>>>,
+    programs: Mutex<HashMap<Kind, Programs>>,
     objects: Mutex<HashMap<&'static str, Decoded>>,
 }
 

@@ -23,8 +23,7 @@ pub(super) fn wanted(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// The list of these groups.
-pub(super) fn list(headers: &HeaderMap, version: &'static str, kinds: &[&'static Kind], groups: &[&str]) -> Response {
-    let items: Vec<Value> = groups.iter().map(|name| group(kinds, name)).collect();
+pub(super) fn list(headers: &HeaderMap, version: &'static str, items: Vec<Value>) -> Response {
     let list = json!({"kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"),
         "metadata": {}, "items": items});
     let tag = hex::encode_upper(Sha256::digest(list.to_string()));
@@ -38,6 +37,11 @@ pub(super) fn list(headers: &HeaderMap, version: &'static str, kinds: &[&'static
     let cache_control = HeaderValue::from_static("public");
     response.headers_mut().insert(CACHE_CONTROL, cache_control);
     response
+}
+
+/// What this server itself has of these groups.
+pub(super) fn groups(kinds: &[&'static Kind], groups: &[&str]) -> Vec<Value> {
+    groups.iter().map(|name| group(kinds, name)).collect()
 }
 
 fn group(kinds: &[&'static Kind], name: &str) -> Value {

@@ -101,7 +101,7 @@ async fn paths(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
 async fn core_versions(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
     let kinds = api.registry.kinds().all();
     if let Some(version) = aggregated::wanted(&headers) {
-        return aggregated::list(&headers, version, &kinds, &[""]);
+        return aggregated::list(&headers, version, aggregated::groups(&kinds, &[""]));
     }
     // From everywhere, the address by which this client found us.
     let host = headers
@@ -117,19 +117,24 @@ async fn groups(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
     let kinds = api.registry.kinds().all();
     let names = group_names(&kinds);
     if let Some(version) = aggregated::wanted(&headers) {
-        return aggregated::list(&headers, version, &kinds, &names);
+        let mut groups = aggregated::groups(&kinds, &names);
+        api.aggregated.add_discovery(&mut groups);
+        return aggregated::list(&headers, version, groups);
     }
-    let groups: Vec<Value> = names.iter().map(|name| group_value(&kinds, name)).collect();
+    let mut groups: Vec<Value> = names.iter().map(|name| group_value(&kinds, name)).collect();
+    api.aggregated.add_groups(&mut groups);
     let list = json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups});
     respond(StatusCode::OK, &Accept::of(&headers), &list)
 }
 
 async fn group(State(api): State<Arc<Api>>, headers: HeaderMap, Path(name): Path<String>) -> Response {
     let kinds = api.registry.kinds().all();
-    if !group_names(&kinds).contains(&name.as_str()) {
+    let is_own = group_names(&kinds).contains(&name.as_str());
+    let mut groups: Vec<Value> = is_own.then(|| group_value(&kinds, &name)).into_iter().collect();
+    api.aggregated.add_groups(&mut groups);
+    let Some(mut group) = groups.into_iter().find(|group| group["name"] == *name) else {
         return failure(&Status::no_such_path());
-    }
-    let mut group = group_value(&kinds, &name);
+    };
     group["kind"] = "APIGroup".into();
     group["apiVersion"] = "v1".into();
     respond(StatusCode::OK, &Accept::of(&headers), &group)

@@ -26,6 +26,7 @@ mod health;
 mod limits;
 mod list;
 mod params;
+mod passed_on;
 mod patch;
 mod pieces;
 mod pretty;
@@ -52,7 +53,12 @@ use minik_api::status::Status;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::auth::{Asked, Authenticator, User, authenticate::impersonated, oidc, reviews};
+use crate::aggregated::Aggregated;
+use crate::auth::{
+    Asked, Authenticator, User,
+    authenticate::{impersonated, move_token},
+    oidc, reviews,
+};
 use crate::discovery;
 use crate::registry::Registry;
 use crate::subresources::{self, kubelet::KubeletClient};
@@ -87,6 +93,8 @@ pub(crate) struct Api {
     pub(crate) body_timeout: Duration,
     /// Who watches what.
     pub(crate) crowds: Crowds,
+    /// Other servers, for the APIs that they answer for.
+    pub(crate) aggregated: Aggregated,
     /// The way to nodes.
     pub(crate) kubelet: KubeletClient,
     /// Cancelled when the server stops: watches end then.
@@ -103,6 +111,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route_layer(from_fn_with_state(api.clone(), allowed));
     let closed = paths
         .fallback(resource)
+        .layer(from_fn_with_state(api.clone(), passed_on::passed_on))
         .layer(from_fn_with_state(api.clone(), authenticated));
     open.merge(closed)
         .method_not_allowed_fallback(async || failure(&Status::no_such_method()))
@@ -112,6 +121,9 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
 
 /// Nobody without credentials goes on from here.
 async fn authenticated(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    if let Err(status) = move_token(request.headers_mut()) {
+        return failure(&status);
+    }
     let certificate = request.extensions().get::<Arc<User>>();
     match user(&api, request.headers(), certificate) {
         Ok(user) => {

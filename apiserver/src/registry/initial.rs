@@ -1,6 +1,7 @@
 //! What is there from the start: namespaces, the service that pods find this server by, the range of services, the system's
 //! priority classes, and an API service for each group and version.
 
+use futures::future::try_join_all;
 use minik_api::kinds::{self, Kind};
 use minik_api::status::Status;
 use serde_json::{Value, json};
@@ -8,37 +9,48 @@ use serde_json::{Value, json};
 use super::{Registry, namespaces};
 use crate::kinds::{api_service, priority_class};
 
+/// Of which kind, in which namespace, and what.
+type Wanted = (&'static Kind, &'static str, Value);
+
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
 impl Registry {
-    /// Creates what everything relies on, where it is missing.
-    pub(crate) async fn create_initial_objects(&self, port: u16) -> Result<(), Status> {
-        for name in NAMESPACES {
-            let namespace = json!({"metadata": {"name": name}});
-            self.ensure(namespaces::kind(), "", &namespace).await?;
-        }
-        self.create_service_of_this_server(port).await?;
-        for class in priority_class::system() {
-            self.ensure(kind("scheduling.k8s.io", "PriorityClass"), "", &class)
-                .await?;
-        }
-        for service in api_services() {
-            self.ensure(kind("apiregistration.k8s.io", "APIService"), "", &service)
-                .await?;
-        }
-        Ok(())
+    /// Creates the namespaces in which the rest is, where they are missing.
+    pub(crate) async fn create_initial_namespaces(&self) -> Result<(), Status> {
+        let namespaces = NAMESPACES.map(|name| (namespaces::kind(), "", json!({"metadata": {"name": name}})));
+        self.ensure_all(&namespaces).await
     }
 
-    async fn create_service_of_this_server(&self, port: u16) -> Result<(), Status> {
+    /// Creates what everything relies on, where it is missing.
+    pub(crate) async fn create_initial_objects(&self, port: u16) -> Result<(), Status> {
+        let mut all = self.service_of_this_server(port).to_vec();
+        let classes = kind("scheduling.k8s.io", "PriorityClass");
+        all.extend(priority_class::system().into_iter().map(|class| (classes, "", class)));
+        let services = kind("apiregistration.k8s.io", "APIService");
+        all.extend(api_services().into_iter().map(|service| (services, "", service)));
+        self.ensure_all(&all).await
+    }
+
+    /// All at once: what is written together waits for the disk together.
+    async fn ensure_all(&self, wanted: &[Wanted]) -> Result<(), Status> {
+        let written = wanted
+            .iter()
+            .map(|(kind, namespace, object)| self.ensure(kind, namespace, object));
+        try_join_all(written).await.map(drop)
+    }
+
+    fn service_of_this_server(&self, port: u16) -> [Wanted; 2] {
         let range = self.addresses.range();
         let cidr = json!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [range.to_string()]}});
-        self.ensure(kind("networking.k8s.io", "ServiceCIDR"), "", &cidr).await?;
         let service = json!({
             "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
             "spec": {"clusterIP": range.first().to_string(),
                 "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]},
         });
-        self.ensure(kind("", "Service"), "default", &service).await
+        [
+            (kind("networking.k8s.io", "ServiceCIDR"), "", cidr),
+            (kind("", "Service"), "default", service),
+        ]
     }
 }
 

@@ -6,9 +6,9 @@ mod eviction;
 mod finalize;
 pub(crate) mod kubelet;
 mod log;
-mod proxy;
+pub(crate) mod proxy;
 mod scale;
-mod streams;
+pub(crate) mod streams;
 mod token;
 
 use std::sync::Arc;

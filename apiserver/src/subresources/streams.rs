@@ -46,7 +46,7 @@ pub(super) async fn open(api: &Api, call: Call, name: &str) -> Result<Response, 
 }
 
 /// The answer to a request that switches protocols as the other side has done; from then on, bytes go both ways.
-pub(super) fn join(
+pub(crate) fn join(
     answer: &mut http::Response<Incoming>,
     mut request: axum::extract::Request,
     headers: HeaderMap,

@@ -11,11 +11,12 @@ use std::path::Path;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 /// Name of the files, user, group.
-const IDENTITIES: [(&str, &str, &str); 4] = [
+const IDENTITIES: [(&str, &str, &str); 5] = [
     ("server", "apiserver", ""),
     ("admin", "admin", "system:masters"),
     ("node", "system:node:n1", "system:nodes"),
     ("eve", "eve", "people"),
+    ("proxy", "front-proxy-client", ""),
 ];
 
 /// Writes `ca.crt`, and `NAME.crt` and `NAME.key` for each identity.

@@ -8,20 +8,23 @@
 
 pub mod credentials;
 
+use std::convert::Infallible;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::client::conn::http2;
+use hyper::server::conn::http1 as served;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use jiff::SignedDuration;
 use minik_apiserver::{Config, Limits, run_until};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::Value;
@@ -29,8 +32,8 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// A running server.
@@ -80,6 +83,34 @@ impl Server {
         server
     }
 
+    /// Another server, with the certificate of this one, which is also that of the service `hooks`; tells its port.
+    pub async fn serve_beside<F>(&self, answer: fn(Request<Incoming>) -> F) -> u16
+    where
+        F: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+    {
+        let (chain, key) = identity(self.directory.path(), "server");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let stream = acceptor.accept(stream).await.unwrap();
+                    let _ = served::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service_fn(answer))
+                        .await;
+                });
+            }
+        });
+        port
+    }
+
     /// Stops the server, if it runs, and starts it on the same store.
     pub async fn restart(&mut self) {
         self.stop().await;
@@ -94,6 +125,10 @@ impl Server {
             kubelet_client_certificate: Some(at("admin.crt")),
             kubelet_client_key: Some(at("admin.key")),
             kubelet_certificate_authority: Some(at("ca.crt")),
+            proxy_client_cert_file: Some(at("proxy.crt")),
+            proxy_client_key_file: Some(at("proxy.key")),
+            requestheader_client_ca_file: Some(at("ca.crt")),
+            requestheader_allowed_names: vec!["front-proxy-client".into()],
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             token_auth_file: None,
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".into(),

@@ -32,6 +32,13 @@ pub enum Program {
     Kubelet(With<minik_kubelet::Config>),
     /// Pull images and run containers, by the Container Runtime Interface (a program of the node)
     Runtime(With<minik_runtime::Config>),
+    /// Run containers from bundles with the command line of runc (also as a link named minirunc): `oci --help`
+    #[command(disable_help_flag = true)]
+    Oci {
+        /// What runc takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        line: Vec<String>,
+    },
     /// Own one pod's namespaces and containers (started by the runtime)
     #[command(hide = true)]
     Shim {
@@ -108,6 +115,8 @@ impl Program {
                 single_threaded()?.block_on(minik_controllers::run(config))?;
                 Ok(true)
             }
+            // Only what stands between the program and `oci`, which nothing may, leads here.
+            Self::Oci { line } => Ok(minik_runtime::oci::command::main(&line) == ExitCode::SUCCESS),
             Self::Shim { sandbox } => Ok(shim(sandbox) == ExitCode::SUCCESS),
         }
     }
@@ -120,6 +129,15 @@ pub fn shim_first() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     let (verb, flag, sandbox_dir) = (arguments.next()?, arguments.next()?, arguments.next()?);
     (verb == "shim" && flag == "--sandbox" && arguments.next().is_none()).then(|| shim(sandbox_dir.into()))
+}
+
+/// The OCI runtime has a command line of its own, and starts a container in milliseconds; so it, too, comes before all else.
+#[must_use]
+pub fn oci_first() -> Option<ExitCode> {
+    let line = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    minik_runtime::oci::command::meant(line).map(|line| minik_runtime::oci::command::main(&line))
 }
 
 fn shim(sandbox_dir: PathBuf) -> ExitCode {

@@ -131,16 +131,11 @@ impl Runtime for Client {
         })
     }
 
-    fn status(&self) -> Call<'_, cri::RuntimeStatus> {
+    fn status(&self) -> Call<'_, cri::StatusResponse> {
         let mut client = self.runtime.clone();
         Box::pin(async move {
-            let answer = unary(
-                "Status",
-                SHORT,
-                client.status(request(cri::StatusRequest { verbose: false })),
-            )
-            .await?;
-            Ok(answer.status.unwrap_or_default())
+            let message = request(cri::StatusRequest { verbose: false });
+            unary("Status", SHORT, client.status(message)).await
         })
     }
 

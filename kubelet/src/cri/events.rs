@@ -45,7 +45,12 @@ pub(crate) async fn follow(runtime: Arc<dyn Runtime>, looks: Sender<Look>) {
                 }
                 RECONNECT
             }
-            Err(error) if error.code == Code::Unimplemented => RELIST_WITHOUT_EVENTS,
+            Err(error) if error.code == Code::Unimplemented => {
+                if !relist(&looks).await {
+                    return;
+                }
+                continue;
+            }
             Err(error) => {
                 if !known_down {
                     warn!(%error, "the runtime's container events can't be followed; trying again");
@@ -55,10 +60,19 @@ pub(crate) async fn follow(runtime: Arc<dyn Runtime>, looks: Sender<Look>) {
             }
         };
         tokio::time::sleep(pause).await;
-        if pause == RELIST_WITHOUT_EVENTS && looks.send(Look::All).await.is_err() {
-            return;
+    }
+}
+
+/// Looks at all for a while, until it is worth asking whether another runtime listens there now; false when nobody listens.
+async fn relist(looks: &Sender<Look>) -> bool {
+    let until = tokio::time::Instant::now() + RELIST;
+    while tokio::time::Instant::now() < until {
+        tokio::time::sleep(RELIST_WITHOUT_EVENTS).await;
+        if looks.send(Look::All).await.is_err() {
+            return false;
         }
     }
+    true
 }
 
 type Events = futures::stream::BoxStream<'static, Result<minik_api::cri::ContainerEventResponse, super::CallError>>;

@@ -114,8 +114,8 @@ impl Runtime for Fake {
         self.answer("Version", |_| Ok(cri::VersionResponse::default()))
     }
 
-    fn status(&self) -> Call<'_, cri::RuntimeStatus> {
-        self.answer("Status", |_| Ok(cri::RuntimeStatus::default()))
+    fn status(&self) -> Call<'_, cri::StatusResponse> {
+        self.answer("Status", |_| Ok(cri::StatusResponse::default()))
     }
 
     fn run_pod_sandbox(&self, config: cri::PodSandboxConfig, handler: String) -> Call<'_, String> {

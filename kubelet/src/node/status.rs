@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    DaemonEndpoint, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeStatus, NodeSystemInfo,
+    DaemonEndpoint, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeFeatures, NodeRuntimeHandler,
+    NodeRuntimeHandlerFeatures, NodeStatus, NodeSystemInfo,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use minik_api::cri::RuntimeStatus;
+use minik_api::cri::{RuntimeHandler, StatusResponse};
 use minik_api::quantity::Quantity;
 
 use super::facts::{Facts, KUBELET_VERSION, MAX_PODS};
@@ -18,7 +19,7 @@ use crate::cri::CallError;
 /// The whole status.
 pub(crate) fn status(
     facts: &Facts,
-    runtime: &Result<RuntimeStatus, CallError>,
+    runtime: &Result<StatusResponse, CallError>,
     pressure: &Pressure,
     now: Timestamp,
 ) -> NodeStatus {
@@ -46,8 +47,24 @@ pub(crate) fn status(
             system_uuid: facts.system_uuid.clone(),
             swap: None,
         }),
+        runtime_handlers: runtime.as_ref().ok().map(handlers),
+        features: runtime.as_ref().ok().map(|runtime| NodeFeatures {
+            supplemental_groups_policy: runtime.features.map(|features| features.supplemental_groups_policy),
+        }),
         ..Default::default()
     }
+}
+
+/// The runtime's handlers, by which pods with special wishes choose their node.
+fn handlers(runtime: &StatusResponse) -> Vec<NodeRuntimeHandler> {
+    let handler = |handler: &RuntimeHandler| NodeRuntimeHandler {
+        name: Some(handler.name.clone()),
+        features: handler.features.map(|features| NodeRuntimeHandlerFeatures {
+            recursive_read_only_mounts: Some(features.recursive_read_only_mounts),
+            user_namespaces: Some(features.user_namespaces),
+        }),
+    };
+    runtime.runtime_handlers.iter().map(handler).collect()
 }
 
 fn resources(facts: &Facts) -> BTreeMap<String, ApiQuantity> {
@@ -72,7 +89,7 @@ fn addresses(facts: &Facts) -> Vec<NodeAddress> {
     addresses
 }
 
-fn conditions(runtime: &Result<RuntimeStatus, CallError>, pressure: &Pressure, now: Timestamp) -> Vec<NodeCondition> {
+fn conditions(runtime: &Result<StatusResponse, CallError>, pressure: &Pressure, now: Timestamp) -> Vec<NodeCondition> {
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let condition = |kind: &str, holds: Option<bool>, reason: &str, message: String| NodeCondition {
         type_: kind.to_owned(),
@@ -122,12 +139,13 @@ fn conditions(runtime: &Result<RuntimeStatus, CallError>, pressure: &Pressure, n
 }
 
 /// Why the runtime can't run pods, if it can't.
-fn trouble(runtime: &Result<RuntimeStatus, CallError>) -> Option<String> {
+fn trouble(runtime: &Result<StatusResponse, CallError>) -> Option<String> {
     let status = match runtime {
         Ok(status) => status,
         Err(error) => return Some(format!("container runtime is down: {error}")),
     };
-    let bad = status.conditions.iter().filter(|condition| !condition.status);
+    let conditions = status.status.iter().flat_map(|status| &status.conditions);
+    let bad = conditions.filter(|condition| !condition.status);
     let words: Vec<String> = bad
         .map(|bad| format!("{} is not true: {}: {}", bad.r#type, bad.reason, bad.message))
         .collect();
@@ -214,7 +232,7 @@ mod tests {
 
     #[test]
     fn resources_are_written_as_kubernetes_writes_them() {
-        let status = status(&facts(), &Ok(RuntimeStatus::default()), &Pressure::default(), at(1));
+        let status = status(&facts(), &Ok(StatusResponse::default()), &Pressure::default(), at(1));
         let capacity = status.capacity.expect("set");
         assert_eq!(
             (
@@ -234,8 +252,11 @@ mod tests {
             reason: "NoVeth".into(),
             message: "the kernel has no veth".into(),
         };
-        let no_network = Ok(RuntimeStatus {
-            conditions: vec![network],
+        let no_network = Ok(StatusResponse {
+            status: Some(minik_api::cri::RuntimeStatus {
+                conditions: vec![network],
+            }),
+            ..Default::default()
         });
         let down = Err(CallError {
             call: "Status",
@@ -243,7 +264,7 @@ mod tests {
             message: "no one listens".into(),
         });
         for (runtime, expected, words) in [
-            (Ok(RuntimeStatus::default()), "True", "posting ready"),
+            (Ok(StatusResponse::default()), "True", "posting ready"),
             (no_network, "False", "the kernel has no veth"),
             (down, "False", "no one listens"),
         ] {
@@ -264,15 +285,15 @@ mod tests {
             memory: Some(false),
             ..Default::default()
         };
-        let before = status(&facts(), &Ok(RuntimeStatus::default()), &calm, at(1));
-        let mut same = status(&facts(), &Ok(RuntimeStatus::default()), &calm, at(9));
+        let before = status(&facts(), &Ok(StatusResponse::default()), &calm, at(1));
+        let mut same = status(&facts(), &Ok(StatusResponse::default()), &calm, at(9));
         keep_transitions(&mut same, &before);
         assert!(is_same(&same, &before));
         let tight = Pressure {
             memory: Some(true),
             ..calm
         };
-        let mut changed = status(&facts(), &Ok(RuntimeStatus::default()), &tight, at(9));
+        let mut changed = status(&facts(), &Ok(StatusResponse::default()), &tight, at(9));
         keep_transitions(&mut changed, &before);
         assert_eq!(changes(&before, &changed), [("MemoryPressure".to_owned(), true)]);
         assert_eq!(ready(&changed).last_transition_time, Some(Time(at(1))));

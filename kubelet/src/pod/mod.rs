@@ -37,6 +37,7 @@ pub(crate) mod backoff;
 mod cgroup;
 pub(crate) mod decide;
 pub(crate) mod exit;
+pub(crate) mod features;
 pub(crate) mod hooks;
 pub(crate) mod memory;
 pub(crate) mod observed;

@@ -12,13 +12,13 @@ use super::action::Action;
 use super::cgroup;
 use super::start::{Start, start};
 use super::worker::Message;
-use super::{Pod, hooks, pull};
+use super::{Pod, features, hooks, pull};
 use crate::context::Context;
 use crate::cri::CallError;
 use crate::objects;
 use crate::recorder::Severity;
 use crate::spec::{dns, references, sandbox};
-use crate::volumes;
+use crate::{user_range, volumes};
 
 /// After a preStop hook a container has at least this long to end.
 const AFTER_HOOK: Duration = Duration::from_secs(2);
@@ -52,7 +52,7 @@ impl Failed {
         Self { reason, message }
     }
 
-    fn call(reason: &'static str) -> impl Fn(CallError) -> Self {
+    pub(crate) fn call(reason: &'static str) -> impl Fn(CallError) -> Self {
         move |error| Self::new(reason, error.message)
     }
 }
@@ -100,6 +100,7 @@ pub(crate) async fn perform(context: &Context, job: Job, action: Action) -> Resu
                 sandbox_id: &sandbox_id,
                 target_id,
                 sandbox: sandbox_config(context, &job.pod, job.sandbox_attempt),
+                tell: &job.tell,
                 pod_ips: &job.pod_ips,
                 image_ref: &job.image_ref,
                 attempt,
@@ -145,34 +146,30 @@ async fn run_sandbox(context: &Context, pod: &Pod, attempt: u32) -> Result<Done,
     let log_dir = context.node.log_dir(pod);
     let made = volumes::files::directory(&log_dir, 0o755);
     made.map_err(|error| Failed::new("CreatePodSandboxError", error.to_string()))?;
-    let config = sandbox_config(context, pod, attempt);
     let failed = |message: &str| {
         let message = format!("Failed to create pod sandbox: {message}");
         context
             .recorder
             .pod(pod, None, Severity::Warning, "FailedCreatePodSandBox", message);
     };
-    let handler = runtime_handler(context, pod)
+    // Volumes may still be on their way: who the pod's users are is decided here, where it counts first.
+    user_range::take(pod, &context.node).map_err(|error| {
+        failed(&error.to_string());
+        Failed::new("FailedCreatePodSandBox", error.to_string())
+    })?;
+    let config = sandbox_config(context, pod, attempt);
+    let handler = features::runtime_handler(context, pod)
         .await
         .inspect_err(|error| failed(&error.message))?;
+    if user_range::is_wanted(pod) && !features::of(context, pod).await?.user_namespaces {
+        let message = format!("runtime handler \"{handler}\" does not support user namespaces: leave hostUsers unset");
+        failed(&message);
+        return Err(Failed::new("FailedCreatePodSandBox", message));
+    }
     let ran = context.runtime.run_pod_sandbox(config, handler).await;
     ran.map(|_| Done::Nothing).map_err(|error| {
         failed(&error.message);
         Failed::call("FailedCreatePodSandBox")(error)
-    })
-}
-
-/// What the pod's runtime class calls the runtime that it wants; the default one has no name.
-async fn runtime_handler(context: &Context, pod: &Pod) -> Result<String, Failed> {
-    let Some(class) = pod.spec.runtime_class_name.as_deref().filter(|class| !class.is_empty()) else {
-        return Ok(String::new());
-    };
-    let reason = "FailedCreatePodSandBox";
-    let found = context.lookup.runtime_handler(class).await;
-    let found = found.map_err(|error| Failed::new(reason, error.to_string()))?;
-    found.ok_or_else(|| {
-        let message = format!("failed to get runtime handler: runtimeclass.node.k8s.io \"{class}\" not found");
-        Failed::new(reason, message)
     })
 }
 
@@ -184,7 +181,8 @@ fn sandbox_config(context: &Context, pod: &Pod, attempt: u32) -> PodSandboxConfi
         let real = read(RESOLV_CONF[1]);
         host = if real.is_empty() { host } else { real };
     }
-    sandbox::config(pod, attempt, dns::config(pod, &host), &context.node)
+    let users = user_range::of(pod, &context.node);
+    sandbox::config(pod, attempt, dns::config(pod, &host), users, &context.node)
 }
 
 async fn kill(

@@ -1,14 +1,19 @@
 //! Creates and starts one container.
 
-use minik_api::cri::{Mount, PodSandboxConfig};
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Container;
+use minik_api::cri::{Mount, PodSandboxConfig, UserNamespace};
 
 use super::Pod;
-use super::hooks;
 use super::perform::{Done, Failed};
+use super::worker::Message;
+use super::{features, hooks, pull};
 use crate::context::Context;
 use crate::objects;
 use crate::recorder::Severity;
 use crate::spec::{container as config, env, references, security};
+use crate::user_range;
 use crate::volumes::{files, mounts};
 
 /// What is to be started, and in what.
@@ -18,6 +23,8 @@ pub(crate) struct Start<'a> {
     /// The container whose processes it is to see.
     pub(crate) target_id: Option<String>,
     pub(crate) sandbox: PodSandboxConfig,
+    /// Where progress goes.
+    pub(crate) tell: &'a tokio::sync::mpsc::Sender<Message>,
     pub(crate) pod_ips: &'a [String],
     pub(crate) image_ref: &'a str,
     pub(crate) attempt: u32,
@@ -64,7 +71,9 @@ pub(crate) async fn start(context: &Context, pod: &Pod, wanted: Start<'_>) -> Re
         node: &context.node,
     });
     let environment = environment.map_err(|error| warn(config_error(error.to_string())))?;
-    let mounts = make_mounts(context, pod, &wanted, container, &environment).map_err(warn)?;
+    let users = user_range::of(pod, &context.node);
+    let mounts = make_mounts(context, pod, &wanted, container, &environment, users.as_ref()).await;
+    let mounts = mounts.map_err(warn)?;
     let config = config::config(config::Parts {
         pod,
         container,
@@ -74,6 +83,7 @@ pub(crate) async fn start(context: &Context, pod: &Pod, wanted: Start<'_>) -> Re
         environment,
         mounts,
         target_id: wanted.target_id,
+        users,
         node: &context.node,
     });
     let log_dir = context.node.log_dir(pod).join(name);
@@ -110,31 +120,65 @@ fn without_id(message: &str, id: &str) -> String {
     cause.trim_start_matches([':', ' ', '"']).to_owned()
 }
 
-fn make_mounts(
+async fn make_mounts(
     context: &Context,
     pod: &Pod,
     wanted: &Start<'_>,
-    container: &k8s_openapi::api::core::v1::Container,
+    container: &Container,
     environment: &[(String, String)],
+    users: Option<&UserNamespace>,
 ) -> Result<Vec<Mount>, Failed> {
+    let mut mounts = container.volume_mounts.iter().flatten();
+    let recursive_read_only = mounts.any(|mount| mount.recursive_read_only.is_some())
+        && features::of(context, pod).await?.recursive_read_only_mounts;
     let parts = mounts::Parts {
         pod,
         container,
         attempt: wanted.attempt,
         pod_ips: wanted.pod_ips,
         environment,
+        images: &images(context, pod, wanted, container).await?,
+        recursive_read_only,
+        users,
         node: &context.node,
     };
     mounts::of(&parts).map_err(|error| Failed::new("CreateContainerConfigError", error.to_string()))
 }
 
-/// A container that must not be root is checked against its image's user, where it names none itself.
-async fn check_user(
+/// What the runtime calls the images of the volumes that this container mounts, by the volumes' names. They come as
+/// containers' images do.
+async fn images(
     context: &Context,
     pod: &Pod,
-    container: &k8s_openapi::api::core::v1::Container,
-    image_ref: &str,
-) -> Result<(), Failed> {
+    wanted: &Start<'_>,
+    container: &Container,
+) -> Result<BTreeMap<String, String>, Failed> {
+    let mut images = BTreeMap::new();
+    for volume in pod.spec.volumes.iter().flatten() {
+        let mounted = container
+            .volume_mounts
+            .iter()
+            .flatten()
+            .any(|mount| mount.name == volume.name);
+        let Some(source) = volume.image.as_ref().filter(|_| mounted) else {
+            continue;
+        };
+        let of_volume = Container {
+            name: container.name.clone(),
+            image: source.reference.clone(),
+            image_pull_policy: source.pull_policy.clone(),
+            ..Default::default()
+        };
+        let done = pull::ensure(context, pod, &of_volume, wanted.sandbox.clone(), wanted.tell).await?;
+        if let Done::Image(image_ref) = done {
+            images.insert(volume.name.clone(), image_ref);
+        }
+    }
+    Ok(images)
+}
+
+/// A container that must not be root is checked against its image's user, where it names none itself.
+async fn check_user(context: &Context, pod: &Pod, container: &Container, image_ref: &str) -> Result<(), Failed> {
     let refused = |error: security::RootUser| Failed::new("CreateContainerConfigError", error.to_string());
     if !security::must_check_image_user(pod, container).map_err(refused)? {
         return Ok(());

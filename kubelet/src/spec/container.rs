@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use k8s_openapi::api::core::v1::Container;
-use minik_api::cri::{ContainerConfig, ContainerMetadata, ImageSpec, KeyValue, LinuxContainerConfig, Mount, Signal};
+use minik_api::cri::{
+    ContainerConfig, ContainerMetadata, ImageSpec, KeyValue, LinuxContainerConfig, Mount, Signal, UserNamespace,
+};
 
 use super::{Node, container_hash, env, expand, log_path, resources, sandbox, security};
 use crate::cri::labels;
@@ -21,6 +23,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) mounts: Vec<Mount>,
     /// The container whose processes it is to see.
     pub(crate) target_id: Option<String>,
+    /// The pod's users, if they aren't the node's.
+    pub(crate) users: Option<UserNamespace>,
     pub(crate) node: &'a Node,
 }
 
@@ -59,7 +63,7 @@ pub(crate) fn config(parts: Parts<'_>) -> ContainerConfig {
         tty: container.tty == Some(true),
         linux: Some(LinuxContainerConfig {
             resources: Some(resources::container(pod, container, node)),
-            security_context: Some(security::container(pod, container, parts.target_id)),
+            security_context: Some(security::container(pod, container, parts.target_id, parts.users)),
         }),
         stop_signal: stop_signal(container).into(),
         envs: parts
@@ -125,6 +129,7 @@ mod tests {
             environment: vec![("WHO".into(), "me".into())],
             mounts: Vec::new(),
             target_id: None,
+            users: None,
             node: &Node::default(),
         });
         assert_eq!(config.args, ["echo me $(NOBODY) $(WHO)"]);

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use minik_api::cri::{DnsConfig, LinuxPodSandboxConfig, PodSandboxConfig, PodSandboxMetadata, PortMapping, Protocol};
+use minik_api::cri::{
+    DnsConfig, LinuxPodSandboxConfig, PodSandboxConfig, PodSandboxMetadata, PortMapping, Protocol, UserNamespace,
+};
 use minik_api::trace;
 
 use super::qos::Class;
@@ -14,7 +16,13 @@ use crate::pod::Pod;
 const HOSTNAME_BYTES: usize = 63;
 
 /// The config for the sandbox's next attempt.
-pub(crate) fn config(pod: &Pod, attempt: u32, dns: DnsConfig, node: &Node) -> PodSandboxConfig {
+pub(crate) fn config(
+    pod: &Pod,
+    attempt: u32,
+    dns: DnsConfig,
+    users: Option<UserNamespace>,
+    node: &Node,
+) -> PodSandboxConfig {
     PodSandboxConfig {
         metadata: Some(PodSandboxMetadata {
             name: pod.name.clone(),
@@ -30,7 +38,7 @@ pub(crate) fn config(pod: &Pod, attempt: u32, dns: DnsConfig, node: &Node) -> Po
         annotations: annotations(pod),
         linux: Some(LinuxPodSandboxConfig {
             cgroup_parent: cgroup(pod, node),
-            security_context: Some(security::sandbox(pod)),
+            security_context: Some(security::sandbox(pod, users)),
             sysctls: sysctls(pod),
             overhead: None,
             resources: Some(resources::pod(pod)),
@@ -141,7 +149,7 @@ mod tests {
     fn a_sandbox_says_whose_it_is() {
         let pod = testing::pod(json!({"containers": [
             {"name": "a", "ports": [{"containerPort": 80, "hostPort": 8080}, {"containerPort": 81}]}]}));
-        let config = config(&pod, 2, DnsConfig::default(), &node());
+        let config = config(&pod, 2, DnsConfig::default(), None, &node());
         assert_eq!(
             config.log_directory,
             "/var/lib/minik/default/kubelet/pods-logs/default_web_uid-1"
@@ -158,7 +166,7 @@ mod tests {
     fn the_nodes_network_needs_no_ports_and_no_name() {
         let pod = testing::pod(json!({"hostNetwork": true, "containers": [
             {"name": "a", "ports": [{"containerPort": 80, "hostPort": 80}]}]}));
-        let config = config(&pod, 0, DnsConfig::default(), &node());
+        let config = config(&pod, 0, DnsConfig::default(), None, &node());
         assert!(config.port_mappings.is_empty() && config.hostname.is_empty());
     }
 

@@ -6,7 +6,7 @@
 use k8s_openapi::api::core::v1::{self as core, Container, PodSecurityContext, SecurityContext};
 use minik_api::cri::{
     Capability, Int64Value, LinuxContainerSecurityContext, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption,
-    SeLinuxOption, SecurityProfile, security_profile::ProfileType,
+    SeLinuxOption, SecurityProfile, UserNamespace, security_profile::ProfileType,
 };
 
 use crate::pod::Pod;
@@ -43,13 +43,13 @@ pub(crate) enum RootUser {
 }
 
 /// The sandbox's.
-pub(crate) fn sandbox(pod: &Pod) -> LinuxSandboxSecurityContext {
+pub(crate) fn sandbox(pod: &Pod, users: Option<UserNamespace>) -> LinuxSandboxSecurityContext {
     let context = pod.spec.security_context.clone().unwrap_or_default();
     let is_privileged = pod
         .all_containers()
         .any(|container| own(container).privileged == Some(true));
     LinuxSandboxSecurityContext {
-        namespace_options: Some(namespaces(pod)),
+        namespace_options: Some(namespaces(pod, users)),
         selinux_options: context.se_linux_options.as_ref().map(selinux),
         run_as_user: context.run_as_user.map(|value| Int64Value { value }),
         run_as_group: context.run_as_group.map(|value| Int64Value { value }),
@@ -61,7 +61,12 @@ pub(crate) fn sandbox(pod: &Pod) -> LinuxSandboxSecurityContext {
 }
 
 /// A container's; it sees the processes of the container `target_id`, if there is one.
-pub(crate) fn container(pod: &Pod, container: &Container, target_id: Option<String>) -> LinuxContainerSecurityContext {
+pub(crate) fn container(
+    pod: &Pod,
+    container: &Container,
+    target_id: Option<String>,
+    users: Option<UserNamespace>,
+) -> LinuxContainerSecurityContext {
     let pods = pod.spec.security_context.clone().unwrap_or_default();
     let own = own(container);
     let privileged = own.privileged == Some(true);
@@ -81,7 +86,7 @@ pub(crate) fn container(pod: &Pod, container: &Container, target_id: Option<Stri
             add_ambient_capabilities: Vec::new(),
         }),
         privileged,
-        namespace_options: Some(aimed(namespaces(pod), target_id)),
+        namespace_options: Some(aimed(namespaces(pod, users), target_id)),
         selinux_options: own
             .se_linux_options
             .as_ref()
@@ -133,7 +138,7 @@ fn own(container: &Container) -> SecurityContext {
     container.security_context.clone().unwrap_or_default()
 }
 
-fn namespaces(pod: &Pod) -> NamespaceOption {
+fn namespaces(pod: &Pod, users: Option<UserNamespace>) -> NamespaceOption {
     let node_or = |is_host: Option<bool>, otherwise: NamespaceMode| {
         if is_host == Some(true) {
             NamespaceMode::Node
@@ -149,6 +154,7 @@ fn namespaces(pod: &Pod) -> NamespaceOption {
         network: node_or(pod.spec.host_network, NamespaceMode::Pod).into(),
         pid: node_or(pod.spec.host_pid, pid).into(),
         ipc: node_or(pod.spec.host_ipc, NamespaceMode::Pod).into(),
+        userns_options: users,
         ..Default::default()
     }
 }
@@ -223,7 +229,7 @@ mod tests {
 
     fn context(spec: serde_json::Value) -> LinuxContainerSecurityContext {
         let pod = pod(spec);
-        container(&pod, &pod.containers()[0], None)
+        container(&pod, &pod.containers()[0], None, None)
     }
 
     #[test]

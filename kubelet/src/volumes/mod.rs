@@ -56,9 +56,14 @@ pub(crate) enum VolumeError {
     HostPathType { path: String, wanted: &'static str },
     /// A kind of volume that this node doesn't know.
     #[error(
-        "volume \"{0}\" is of a kind that this node can't mount: it knows emptyDir, hostPath, configMap, secret, downwardAPI and projected"
+        "volume \"{0}\" is of a kind that this node can't mount: it knows emptyDir, hostPath, configMap, secret, downwardAPI, projected and image"
     )]
     Unsupported(String),
+    /// The runtime makes only the uppermost mount read-only.
+    #[error(
+        "volume mount \"{0}\" has recursiveReadOnly: Enabled, which the container runtime doesn't support: IfPossible does without"
+    )]
+    RecursiveReadOnly(String),
     /// Nobody has asked for the token of a projected volume.
     #[error("there is no token of service account \"{0}\"")]
     NoToken(String),
@@ -81,6 +86,9 @@ fn one(pod: &Pod, volume: &Volume, objects: &Objects, node: &Node) -> Result<(),
         empty_dir::make(&path, source, group)
     } else if let Some(source) = &volume.host_path {
         host_path::check(source)
+    } else if volume.image.is_some() {
+        // It comes when a container that mounts it starts.
+        Ok(())
     } else if let Some(payload) = payload::of(pod, volume, objects, node)? {
         files::directory(&path, 0o755)?;
         atomic::write(&path, &payload, group)

@@ -1,9 +1,10 @@
 //! A container's mounts: its volumes, and the files that every container gets.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
-use minik_api::cri::{Mount, MountPropagation};
+use minik_api::cri::{ImageSpec, Mount, MountPropagation, UserNamespace};
 
 use super::{VolumeError, files, sub_path};
 use crate::pod::Pod;
@@ -19,6 +20,12 @@ pub(crate) struct Parts<'a> {
     pub(crate) attempt: u32,
     pub(crate) pod_ips: &'a [String],
     pub(crate) environment: &'a [(String, String)],
+    /// What the runtime calls the images of volumes, by the volumes' names.
+    pub(crate) images: &'a BTreeMap<String, String>,
+    /// Whether the runtime can make mounts read-only with all that is mounted below.
+    pub(crate) recursive_read_only: bool,
+    /// The pod's users, by whose numbers owners of files are translated.
+    pub(crate) users: Option<&'a UserNamespace>,
     pub(crate) node: &'a Node,
 }
 
@@ -39,6 +46,12 @@ pub(crate) fn of(parts: &Parts<'_>) -> Result<Vec<Mount>, VolumeError> {
         .filter(|path| !path.is_empty());
     let log = files::termination_log(parts.pod, &parts.container.name, parts.attempt, parts.node)?;
     mounts.push(bind(&log, path.unwrap_or(TERMINATION_LOG)));
+    if let Some(users) = parts.users {
+        for mount in mounts.iter_mut().filter(|mount| mount.image.is_none()) {
+            mount.uid_mappings.clone_from(&users.uids);
+            mount.gid_mappings.clone_from(&users.gids);
+        }
+    }
     Ok(mounts)
 }
 
@@ -46,12 +59,15 @@ fn volume(parts: &Parts<'_>, wanted: &VolumeMount) -> Result<Mount, VolumeError>
     let volumes = parts.pod.spec.volumes.iter().flatten();
     let found = volumes.into_iter().find(|volume| volume.name == wanted.name);
     let volume = found.ok_or_else(|| VolumeError::Unsupported(wanted.name.clone()))?;
-    let mut path = super::path(parts.pod, volume, parts.node);
     let below = match (&wanted.sub_path_expr, &wanted.sub_path) {
         (Some(text), _) if !text.is_empty() => Some(expand::expand(text, |name| env::lookup(parts.environment, name))),
         (_, Some(text)) if !text.is_empty() => Some(text.clone()),
         _ => None,
     };
+    if volume.image.is_some() {
+        return image(parts, wanted, below.unwrap_or_default());
+    }
+    let mut path = super::path(parts.pod, volume, parts.node);
     if let Some(below) = below {
         path = sub_path::resolve(&path, &below)?;
     } else if volume.host_path.is_some() && !path.exists() {
@@ -64,10 +80,38 @@ fn volume(parts: &Parts<'_>, wanted: &VolumeMount) -> Result<Mount, VolumeError>
         || volume.projected.is_some();
     Ok(Mount {
         readonly: wanted.read_only == Some(true) || is_payload,
-        recursive_read_only: wanted.recursive_read_only.as_deref() == Some("Enabled"),
+        recursive_read_only: recursive_read_only(parts, wanted)?,
         propagation: propagation(wanted).into(),
         ..bind(&path, &wanted.mount_path)
     })
+}
+
+/// An image, which the runtime mounts itself.
+fn image(parts: &Parts<'_>, wanted: &VolumeMount, sub_path: String) -> Result<Mount, VolumeError> {
+    let image = parts.images.get(&wanted.name);
+    let image = image.ok_or_else(|| VolumeError::Unsupported(wanted.name.clone()))?;
+    Ok(Mount {
+        container_path: wanted.mount_path.clone(),
+        readonly: true,
+        image: Some(ImageSpec {
+            image: image.clone(),
+            ..Default::default()
+        }),
+        image_sub_path: sub_path,
+        ..Default::default()
+    })
+}
+
+/// `IfPossible` asks for it where it can be had, and where nothing comes in from the host later.
+fn recursive_read_only(parts: &Parts<'_>, wanted: &VolumeMount) -> Result<bool, VolumeError> {
+    match wanted.recursive_read_only.as_deref() {
+        Some("Enabled") if parts.recursive_read_only => Ok(true),
+        Some("Enabled") => Err(VolumeError::RecursiveReadOnly(wanted.name.clone())),
+        Some("IfPossible") => Ok(parts.recursive_read_only
+            && wanted.read_only == Some(true)
+            && propagation(wanted) == MountPropagation::PropagationPrivate),
+        _ => Ok(false),
+    }
 }
 
 fn propagation(wanted: &VolumeMount) -> MountPropagation {

@@ -95,6 +95,12 @@ impl CgroupPath {
         Ok(Self(relative.to_owned()))
     }
 
+    /// As it was parsed.
+    #[must_use]
+    pub fn as_path(&self) -> PathBuf {
+        Path::new("/").join(&self.0)
+    }
+
     /// Where it is below a hierarchy's mount.
     fn below(&self, mount: &Path) -> PathBuf {
         mount.join(&self.0)
@@ -166,6 +172,10 @@ pub trait Driver: Debug + Send + Sync {
     /// # Errors
     /// A process is left in it.
     fn remove(&self, path: &CgroupPath) -> Result<(), CgroupError>;
+    /// Whether [`Driver::freeze`] has stopped the processes by now; `None` when the host can't tell.
+    fn frozen(&self, path: &CgroupPath) -> Option<bool>;
+    /// Where the cgroup is in the hierarchies, by the names that [`Driver::mounts`] has; empty for v2 alone.
+    fn places(&self, path: &CgroupPath) -> Vec<(String, PathBuf)>;
     /// Whether limits say which devices may be opened.
     fn controls_devices(&self) -> bool;
     /// Where the v2 hierarchy of a hybrid host is mounted, if it has controllers: crun refuses such a host.
@@ -176,26 +186,42 @@ pub trait Driver: Debug + Send + Sync {
     fn mounts(&self) -> Vec<CgroupMount>;
 }
 
+/// What is mounted, untried: for one who makes a single cgroup and is told by that whether it can be made.
+///
+/// # Errors
+/// No hierarchy is mounted.
+pub fn mounted() -> Result<Box<dyn Driver>, CgroupError> {
+    driver(&mut |_| true, Vec::new)
+}
+
 /// Finds out what this host has.
 ///
 /// # Errors
 /// No hierarchy takes a cgroup.
 pub fn detect() -> Result<Box<dyn Driver>, CgroupError> {
-    let path = PathBuf::from("/proc/self/mountinfo");
-    let text = std::fs::read_to_string(&path).map_err(|source| CgroupError::Read { path, source })?;
-    let mut notes = Vec::new();
+    let notes = std::cell::RefCell::new(Vec::new());
     let mut usable = |hierarchy: &hierarchy::Hierarchy| match hierarchy::trial(hierarchy) {
         Ok(()) => true,
         Err(error) => {
-            notes.push(format!(
+            notes.borrow_mut().push(format!(
                 "cgroups at {} can't be used: {error}",
                 hierarchy.mount.display()
             ));
             false
         }
     };
+    driver(&mut usable, || notes.borrow().clone())
+}
+
+fn driver(
+    usable: &mut dyn FnMut(&hierarchy::Hierarchy) -> bool,
+    notes: impl FnOnce() -> Vec<String>,
+) -> Result<Box<dyn Driver>, CgroupError> {
+    let path = PathBuf::from("/proc/self/mountinfo");
+    let text = std::fs::read_to_string(&path).map_err(|source| CgroupError::Read { path, source })?;
     let found = hierarchy::parse(&text);
     let (v2, v1): (Vec<_>, Vec<_>) = found.into_iter().filter(|h| usable(h)).partition(|h| h.version == 2);
+    let notes = notes();
     let v2 = v2
         .into_iter()
         .next()

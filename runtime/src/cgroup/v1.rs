@@ -250,6 +250,27 @@ impl Driver for V1 {
         result
     }
 
+    fn frozen(&self, path: &CgroupPath) -> Option<bool> {
+        match self.directory("freezer", path) {
+            // FREEZING until the last process has stopped.
+            Some(directory) => Some(read(&directory.join("freezer.state")).ok()?.trim() == "FROZEN"),
+            None => self.unified.as_ref()?.frozen(path),
+        }
+    }
+
+    fn places(&self, path: &CgroupPath) -> Vec<(String, PathBuf)> {
+        let name = |mount: &Path| mount.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let v1 = self
+            .hierarchies
+            .iter()
+            .map(|hierarchy| (name(&hierarchy.mount), path.below(&hierarchy.mount)));
+        let v2 = self
+            .unified
+            .iter()
+            .map(|unified| ("unified".to_owned(), path.below(unified.mount())));
+        v1.chain(v2).collect()
+    }
+
     fn controls_devices(&self) -> bool {
         self.with("devices").is_some()
     }
@@ -272,12 +293,14 @@ impl Driver for V1 {
                 directory: hierarchy.mount.file_name()?.to_string_lossy().into_owned(),
                 filesystem: "cgroup",
                 options,
+                bound: None,
             })
         });
         let v2 = self.unified.iter().map(|_| CgroupMount {
             directory: "unified".to_owned(),
             filesystem: "cgroup2",
             options: Vec::new(),
+            bound: None,
         });
         v1.chain(v2).collect()
     }

@@ -173,6 +173,15 @@ impl Driver for V2 {
         remove_tree(&path.below(&self.mount))
     }
 
+    fn frozen(&self, path: &CgroupPath) -> Option<bool> {
+        let events = table(&path.below(&self.mount).join("cgroup.events"));
+        events.get("frozen").map(|frozen| *frozen == 1)
+    }
+
+    fn places(&self, path: &CgroupPath) -> Vec<(String, PathBuf)> {
+        vec![(String::new(), path.below(&self.mount))]
+    }
+
     fn controls_devices(&self) -> bool {
         devices::available()
     }
@@ -182,6 +191,7 @@ impl Driver for V2 {
             directory: String::new(),
             filesystem: "cgroup2",
             options: Vec::new(),
+            bound: None,
         }]
     }
 }

@@ -137,6 +137,9 @@ fn make(
         host.devices =
             devices::of_host().map_err(|error| Status::unknown(format!("list the host's devices: {error}")))?;
     }
+    if !matches!(daemon.handlers.find(&sandbox.runtime_handler), Ok(None)) {
+        host.least_oom_score_adj = crate::host::least_oom_score_adj(&host);
+    }
     let profile = localhost_profile(&config)?;
     let spec = oci::spec(&SpecInputs {
         container_id: id,

@@ -18,6 +18,7 @@ pub(crate) mod events;
 mod exec;
 mod filter;
 mod image_service;
+mod metrics;
 mod node;
 mod remove;
 pub(crate) mod resources;

@@ -9,7 +9,7 @@ use minik_api::cri::*;
 use tonic::{Request, Response, Status};
 
 use super::answer::{Answer, to_the_end};
-use super::{create, exec, node, remove, sandboxes, start, stats, status, stop, update};
+use super::{create, exec, metrics, node, remove, sandboxes, start, stats, status, stop, update};
 use crate::daemon::Daemon;
 use crate::streaming::{Session, Streaming};
 
@@ -255,14 +255,16 @@ impl RuntimeService for RuntimeServer {
         &self,
         _: Request<ListMetricDescriptorsRequest>,
     ) -> Verb<ListMetricDescriptorsResponse> {
-        unimplemented("metrics over the CRI; ListPodSandboxStats has the figures")
+        let descriptors = metrics::descriptors();
+        answer(Ok(ListMetricDescriptorsResponse { descriptors }))
     }
 
     async fn list_pod_sandbox_metrics(
         &self,
         _: Request<ListPodSandboxMetricsRequest>,
     ) -> Verb<ListPodSandboxMetricsResponse> {
-        unimplemented("metrics over the CRI; ListPodSandboxStats has the figures")
+        let pod_metrics = metrics::pods(self.daemon()).await?;
+        answer(Ok(ListPodSandboxMetricsResponse { pod_metrics }))
     }
 
     type StreamPodSandboxMetricsStream = BoxStream<'static, Answer<StreamPodSandboxMetricsResponse>>;
@@ -271,6 +273,9 @@ impl RuntimeService for RuntimeServer {
         &self,
         _: Request<StreamPodSandboxMetricsRequest>,
     ) -> Verb<Self::StreamPodSandboxMetricsStream> {
-        unimplemented("metrics over the CRI; StreamPodSandboxStats has the figures")
+        let metrics = metrics::pods(self.daemon()).await?;
+        streamed(metrics, |pod_sandbox_metrics| StreamPodSandboxMetricsResponse {
+            pod_sandbox_metrics,
+        })
     }
 }

@@ -76,6 +76,8 @@ fn container(request: &CreateRequest) -> cri::ContainerConfig {
         privileged: request.privileged,
         readonly_rootfs: request.read_only,
         no_new_privs: !request.privileged,
+        // The CRI's word for the default one.
+        seccomp: Some(cri::SecurityProfile::default()),
         namespace_options: Some(cri::NamespaceOption {
             pid: cri::NamespaceMode::Container.into(),
             ..Default::default()

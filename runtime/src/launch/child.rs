@@ -11,17 +11,18 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::Signal;
 
-use super::diagnose;
-use super::parent::{ExecTarget, Stdio};
+use super::parent::{ExecTarget, Manner, Stdio};
 use super::plan::{Plan, ProcessPlan};
 use super::report::{Failure, InStep, Message, Reporter};
-use super::steps::{cgroup, devices, identity, mounts, paths, terminal, users};
+use super::steps::{cgroup, devices, identity, mounts, namespaces, paths, scheduling, terminal, users};
+use super::{diagnose, door};
 use crate::sys::descriptors;
 use crate::user_namespace::UserNamespace;
 
 /// What the parent opened before the clone.
 #[derive(Debug)]
 pub(super) struct Prepared<'a> {
+    pub(super) manner: &'a Manner,
     pub(super) join: Vec<(CloneFlags, OwnedFd)>,
     /// The user namespace to enter.
     pub(super) users: Option<OwnedFd>,
@@ -55,6 +56,10 @@ fn start_steps(plan: &Plan, prepared: &Prepared<'_>, reporter: Reporter<'_>) -> 
     restore_signals()?;
     nix::unistd::setsid().step("begin session", "")?;
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    if let Some(name) = &prepared.manner.keyring {
+        namespaces::new_keyring(name)?;
+    }
+    scheduling::apply(&plan.process)?;
     cgroup::join(prepared.cgroup_files)?;
     if plan.cgroup_namespace {
         // Its root is the cgroup that the process is in by now.
@@ -63,24 +68,29 @@ fn start_steps(plan: &Plan, prepared: &Prepared<'_>, reporter: Reporter<'_>) -> 
     for (kind, namespace) in &prepared.join {
         setns(namespace, *kind).step("join namespace", format!("{kind:?}"))?;
     }
-    if let Some(hostname) = &plan.hostname {
-        nix::unistd::sethostname(hostname).step("set hostname", hostname)?;
-    }
+    namespaces::furnish(plan)?;
     if let Some(value) = plan.process.oom_score_adj {
         paths::oom_score_adj(value, reporter)?;
     }
     let users = prepared.users.as_ref().map(AsFd::as_fd);
     let mut sources = mounts::open_sources(&plan.mounts, users)?;
-    mounts::make_slave()?;
+    mounts::propagate(plan.propagation)?;
     mounts::open_layers(&plan.mounts, &mut sources, &plan.rootfs.target, users)?;
     let mut root = mounts::root(&plan.rootfs, users)?;
+    mounts::make_exchangeable(&root, plan)?;
     give_streams(&plan.process, prepared, plan.users.as_ref().map(|(_, users)| users))?;
     if let Some(users) = users {
         root = users::enter(users, &root)?;
     }
     mounts::attach(root.as_fd(), &plan.mounts, sources)?;
     devices::make(root.as_fd(), plan.own_dev, &plan.devices)?;
-    mounts::pivot(&root)?;
+    door::hooks(plan, prepared, reporter)?;
+    if prepared.manner.no_pivot {
+        mounts::move_root(&root)?;
+    } else {
+        mounts::pivot(&root)?;
+    }
+    mounts::propagate_root(plan.propagation)?;
     drop(root);
     paths::make_working_directory(&plan.process.cwd)?;
     paths::sysctls(&plan.sysctls)?;
@@ -90,7 +100,16 @@ fn start_steps(plan: &Plan, prepared: &Prepared<'_>, reporter: Reporter<'_>) -> 
     if plan.rootfs.readonly {
         mounts::root_read_only()?;
     }
-    become_process(&plan.process, prepared, reporter)
+    let visitor = door::wait(plan, prepared, reporter)?;
+    let reporter = visitor.as_ref().map_or(reporter, |visitor| Reporter(visitor.as_fd()));
+    match door::started(plan, prepared).and_then(|()| become_process(&plan.process, prepared, reporter)) {
+        Ok(never) => match never {},
+        Err(failure) => {
+            // Whoever waits behind the status socket may be gone by now.
+            reporter.send(&Message::Failed(failure.clone()), &[]);
+            Err(failure)
+        }
+    }
 }
 
 fn exec_steps(
@@ -102,7 +121,9 @@ fn exec_steps(
     hide()?;
     restore_signals()?;
     nix::unistd::setsid().step("begin session", "")?;
+    scheduling::apply(process)?;
     cgroup::join(prepared.cgroup_files)?;
+    scheduling::settle(process)?;
     if let Some(value) = process.oom_score_adj {
         paths::oom_score_adj(value, reporter)?;
     }
@@ -155,16 +176,24 @@ fn become_process(
     if entered.is_err() {
         paths::enter(&process.cwd).step("enter working directory", process.cwd.to_string_lossy().as_ref())?;
     }
-    descriptors::close_on_exec_from(3).step("mark descriptors close-on-exec", "")?;
-    // Changing the user clears it, so it comes after; and the parent may have ended before it was set.
-    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).step("ask to die with the shim", "")?;
-    if has_ended(prepared.shim.as_fd()) {
-        return Err(Failure::new("ask to die with the shim", "it has ended", Errno::ESRCH));
+    descriptors::close_on_exec_from(3 + prepared.manner.preserved).step("mark descriptors close-on-exec", "")?;
+    if !prepared.manner.outlives_parent {
+        die_with(prepared.shim.as_fd())?;
     }
+    paths::label(process)?;
     reporter.send(&Message::Executing, &[]);
-    identity::seal(process)?;
+    identity::seal(process, reporter)?;
     let errno = execute(&process.candidates, process);
     Err(diagnose::explain(process, errno))
+}
+
+/// Changing the user clears it, so it comes after; and the parent may have ended before it was set.
+fn die_with(shim: BorrowedFd<'_>) -> Result<(), Failure> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).step("ask to die with the shim", "")?;
+    if has_ended(shim) {
+        return Err(Failure::new("ask to die with the shim", "it has ended", Errno::ESRCH));
+    }
+    Ok(())
 }
 
 /// A pidfd becomes readable when its process ends.

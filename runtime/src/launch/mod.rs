@@ -17,8 +17,10 @@
 
 mod child;
 pub mod diagnose;
+mod door;
 pub mod executable;
 pub mod holder;
+pub mod hooks;
 pub mod parent;
 pub mod plan;
 pub mod report;
@@ -27,6 +29,6 @@ pub mod rootfs_mount;
 mod steps;
 pub mod trial;
 
-pub use parent::{Launch, Stdio, exec, start};
+pub use parent::{Launch, Manner, Stdio, exec, exec_as, start, start_as};
 pub use plan::{Plan, PlanError, ProcessPlan};
 pub use report::{Failure, Message};

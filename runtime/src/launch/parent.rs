@@ -1,5 +1,6 @@
 //! The parent's half: opens what the child needs, clones, and hands the status socket to the caller, who never waits.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,23 @@ pub struct CgroupEntry {
     pub files: Vec<PathBuf>,
 }
 
+/// What is different when the process isn't a shim's: the OCI command line ends long before its container does.
+#[derive(Debug, Default)]
+pub struct Manner {
+    /// It lives on when its parent ends.
+    pub outlives_parent: bool,
+    /// A listening socket: whoever connects to it has the container's command executed, and hears how that went.
+    pub door: Option<OwnedFd>,
+    /// How many descriptors from 3 on the command inherits.
+    pub preserved: u32,
+    /// Move the root mount instead of exchanging it by pivot_root(2), which refuses a root on the initial ramdisk.
+    pub no_pivot: bool,
+    /// Name of a new session keyring; none keeps the caller's.
+    pub keyring: Option<CString>,
+    /// What the state of the container is, as hooks are told, but for its pid and status.
+    pub state: crate::oci::State,
+}
+
 /// A process on its way.
 #[derive(Debug)]
 pub struct Launch {
@@ -63,6 +81,14 @@ pub struct ExecTarget<'a> {
 /// # Errors
 /// A namespace that cannot be opened, or the clone itself.
 pub fn start(plan: &Plan, stdio: Stdio, cgroup: &CgroupEntry) -> Result<Launch, Failure> {
+    start_as(plan, stdio, cgroup, &Manner::default())
+}
+
+/// The same, as `manner` says.
+///
+/// # Errors
+/// A namespace that cannot be opened, or the clone itself.
+pub fn start_as(plan: &Plan, stdio: Stdio, cgroup: &CgroupEntry, manner: &Manner) -> Result<Launch, Failure> {
     let (ours, theirs) = status_socket()?;
     let mut join = Vec::with_capacity(plan.join.len());
     let mut pid_namespace = None;
@@ -82,6 +108,7 @@ pub fn start(plan: &Plan, stdio: Stdio, cgroup: &CgroupEntry) -> Result<Launch, 
         .as_ref()
         .map(|(path, _)| open(path).step("open namespace", path));
     let prepared = Prepared {
+        manner,
         join,
         users: users.transpose()?,
         cgroup_files: &cgroup.files,
@@ -109,8 +136,23 @@ pub fn exec(
     stdio: Stdio,
     cgroup: &CgroupEntry,
 ) -> Result<Launch, Failure> {
+    exec_as(process, target, stdio, cgroup, &Manner::default())
+}
+
+/// The same, as `manner` says.
+///
+/// # Errors
+/// The container has ended, or the clone itself.
+pub fn exec_as(
+    process: &ProcessPlan,
+    target: &ExecTarget<'_>,
+    stdio: Stdio,
+    cgroup: &CgroupEntry,
+    manner: &Manner,
+) -> Result<Launch, Failure> {
     let (ours, theirs) = status_socket()?;
     let prepared = Prepared {
+        manner,
         join: Vec::new(),
         users: None,
         cgroup_files: &cgroup.files,

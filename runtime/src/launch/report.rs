@@ -17,6 +17,12 @@ pub enum Message {
     Note(String),
     /// A pseudo-terminal's master comes with this packet.
     Terminal,
+    /// The descriptor by which filtered system calls are told comes with this packet.
+    Listener,
+    /// The mounts are made and the root isn't changed yet: the child waits for a packet, until the hooks have run.
+    Mounted,
+    /// The container is made; its command is executed when somebody asks at the door.
+    Created,
     /// All steps but execve are done.
     Executing,
     /// A step failed, and the child ends.
@@ -82,6 +88,23 @@ impl Reporter<'_> {
     pub(crate) fn note(self, text: String) {
         self.send(&Message::Note(text), &[]);
     }
+}
+
+/// Waits in the child for the parent's packet.
+pub(crate) fn wait_for_parent(status: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut packet = [0];
+    match descriptors::receive(status, &mut packet) {
+        Ok((0, _)) => Err(Errno::EPIPE),
+        other => other.map(drop),
+    }
+}
+
+/// Lets the child that waits go on.
+///
+/// # Errors
+/// It has ended.
+pub fn go_on(status: BorrowedFd<'_>) -> Result<(), Errno> {
+    descriptors::send(status, b"g", &[]).map(drop)
 }
 
 /// What the parent read.

@@ -69,7 +69,7 @@ pub fn user_namespaces(directory: &Path) -> Result<(), TrialError> {
     let holder = Holder::start(CloneFlags::empty(), Some(&mapping)).map_err(failed("make a user namespace"))?;
     let namespace = fs::File::open(holder.proc("ns/user")).map_err(failed("open the user namespace"))?;
     in_child(|| {
-        mounts::make_slave()?;
+        mounts::propagate(0)?;
         let root = mounts::root(&root, Some(namespace.as_fd()))?;
         users::enter(namespace.as_fd(), &root).map(drop)
     })

@@ -9,11 +9,13 @@
 
 pub mod annotation;
 mod capabilities;
+pub mod command;
 pub mod devices;
 mod mounts;
 mod process;
 mod resources;
 mod seccomp;
+mod state;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -31,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use resources::linux_resources;
 pub use seccomp::default_profile;
+pub use state::{OCI_VERSION, State, Status};
 pub use users::{Users, resolve as resolve_user};
 
 use crate::user_namespace::{UserNamespace, UserNamespaceError};
@@ -59,10 +62,14 @@ pub struct HostCapabilities {
     pub capabilities: u64,
     /// Whether a cgroup can say which devices may be opened. Where it can't, CAP_MKNOD is not a default.
     pub device_control: bool,
+    /// Whether the kernel labels everything by SELinux.
+    pub selinux: bool,
     /// Why pods can't have users of their own; none when they can.
     pub no_user_namespaces: Option<String>,
     /// The host's devices, for privileged containers.
     pub devices: Vec<LinuxDevice>,
+    /// The least `oom_score_adj` that can be set, where it matters: runc ends when it asks for less, our own launch notes it.
+    pub least_oom_score_adj: Option<i32>,
 }
 
 impl HostCapabilities {
@@ -75,8 +82,10 @@ impl HostCapabilities {
             seccomp: crate::sys::seccomp::available(),
             capabilities: crate::sys::capabilities::permitted()?,
             device_control: cgroups.controls_devices(),
+            selinux: false,
             no_user_namespaces: None,
             devices: devices::of_host()?,
+            least_oom_score_adj: None,
         })
     }
 }
@@ -168,6 +177,14 @@ pub enum SpecError {
     /// The target container of a shared pid namespace isn't there.
     #[error("the target container {0:?} is not running in this pod")]
     Target(String),
+    /// An AppArmor profile was asked for.
+    #[error(
+        "AppArmor is not supported: the profile {0:?} would not confine the container; ask for Unconfined, or leave it out"
+    )]
+    AppArmor(String),
+    /// SELinux labels were asked for, and the host has SELinux.
+    #[error("SELinux labels are not supported: the container would not get {0:?}; leave seLinuxOptions out")]
+    SeLinux(String),
     /// The pod's user namespace isn't one that can be made.
     #[error(transparent)]
     Users(#[from] UserNamespaceError),
@@ -185,6 +202,7 @@ pub enum SpecError {
 /// The first thing that can't be granted.
 pub fn spec(inputs: &SpecInputs<'_>) -> Result<Spec, SpecError> {
     let context = inputs.security();
+    refuse_labels(&context, inputs.host)?;
     let process = process::process(inputs)?;
     let root = RootBuilder::default()
         .path("rootfs")
@@ -198,6 +216,31 @@ pub fn spec(inputs: &SpecInputs<'_>) -> Result<Spec, SpecError> {
         .annotations(annotations(inputs))
         .linux(linux(inputs)?);
     Ok(builder.build().expect("all fields have defaults"))
+}
+
+/// What would confine a container must not be left out in silence. SELinux labels mean nothing where the kernel has no SELinux,
+/// and manifests that are made for both kinds of hosts have them: there they are left out, as containerd does.
+fn refuse_labels(context: &cri::LinuxContainerSecurityContext, host: &HostCapabilities) -> Result<(), SpecError> {
+    use cri::security_profile::ProfileType;
+    // The text is what kubelets before 1.30 send.
+    #[allow(deprecated, reason = "old kubelets send it")]
+    let old = context.apparmor_profile.as_str();
+    let asked = match &context.apparmor {
+        Some(profile) if profile.profile_type() == ProfileType::Unconfined => None,
+        Some(profile) if profile.profile_type() == ProfileType::RuntimeDefault => Some("runtime/default"),
+        Some(profile) => Some(profile.localhost_ref.as_str()),
+        None => Some(old).filter(|old| !matches!(*old, "" | "unconfined")),
+    };
+    // A privileged container is not confined, whatever is asked.
+    if let Some(profile) = asked.filter(|_| !context.privileged) {
+        return Err(SpecError::AppArmor(profile.to_owned()));
+    }
+    let labels = context.selinux_options.clone().unwrap_or_default();
+    let label = [labels.user, labels.role, labels.r#type, labels.level].join(":");
+    if host.selinux && label != ":::" {
+        return Err(SpecError::SeLinux(label));
+    }
+    Ok(())
 }
 
 /// The process of an exec: the container's own rights and environment with another command.

@@ -43,7 +43,8 @@ pub(super) fn process(inputs: &SpecInputs<'_>) -> Result<Process, SpecError> {
         .expect("all fields have defaults");
     // Without a word, the limits of the runtime itself are inherited.
     process.set_rlimits(None);
-    process.set_oom_score_adj(resources.and_then(|resources| i32::try_from(resources.oom_score_adj).ok()));
+    let score = resources.and_then(|resources| i32::try_from(resources.oom_score_adj).ok());
+    process.set_oom_score_adj(score.map(|score| score.max(inputs.host.least_oom_score_adj.unwrap_or(score))));
     Ok(process)
 }
 

@@ -37,8 +37,10 @@ impl Case {
                 seccomp: true,
                 capabilities: 0x1ff_ffff_ffff,
                 device_control: true,
+                selinux: false,
                 no_user_namespaces: None,
                 devices: Vec::new(),
+                least_oom_score_adj: None,
             },
             target_pid: None,
             image_volumes: Vec::new(),
@@ -372,6 +374,12 @@ fn limits_of_zero_are_no_limits() {
     let mut case = Case::new();
     case.container.linux.get_or_insert_default().resources = Some(asked);
     assert_eq!(case.process().oom_score_adj(), Some(-997));
+    case.host.least_oom_score_adj = Some(0);
+    assert_eq!(
+        case.process().oom_score_adj(),
+        Some(0),
+        "where an OCI runtime would fail"
+    );
 }
 
 #[test]
@@ -403,4 +411,135 @@ fn the_bundle_is_complete() {
     assert_eq!(annotations[annotation::STDIN], "true");
     assert!(annotations[annotation::ROOTFS].contains("/data/1/fs"));
     assert!(!annotations.contains_key(annotation::STDIN_ONCE));
+}
+
+#[test]
+fn labels_that_would_not_confine_are_refused() {
+    let profile = |profile_type: cri::security_profile::ProfileType| cri::SecurityProfile {
+        profile_type: profile_type.into(),
+        localhost_ref: "strict".to_owned(),
+    };
+    let mut case = Case::new();
+    use cri::security_profile::ProfileType::{Localhost, RuntimeDefault, Unconfined};
+    for (kind, expected) in [
+        (Unconfined, None),
+        (RuntimeDefault, Some("runtime/default")),
+        (Localhost, Some("strict")),
+    ] {
+        case.context().apparmor = Some(profile(kind));
+        let refused = case.spec().err();
+        assert_eq!(refused, expected.map(|name| SpecError::AppArmor(name.to_owned())));
+    }
+    case.context().privileged = true;
+    assert!(case.spec().is_ok(), "a privileged container is not confined");
+    case.context().selinux_options = Some(cri::SeLinuxOption {
+        level: "s0:c1".to_owned(),
+        ..Default::default()
+    });
+    assert!(case.spec().is_ok(), "labels mean nothing without SELinux");
+    case.host.selinux = true;
+    assert_eq!(case.spec().err(), Some(SpecError::SeLinux(":::s0:c1".to_owned())));
+}
+
+#[test]
+fn a_pod_with_users_of_its_own_has_them_everywhere() {
+    let mut case = Case::new();
+    let mapping = cri::IdMapping {
+        container_id: 0,
+        host_id: 65_536,
+        length: 65_536,
+    };
+    let users = cri::UserNamespace {
+        mode: cri::NamespaceMode::Pod.into(),
+        uids: vec![mapping],
+        gids: vec![mapping],
+    };
+    let context = case
+        .sandbox
+        .linux
+        .get_or_insert_default()
+        .security_context
+        .get_or_insert_default();
+    context.namespace_options = Some(cri::NamespaceOption {
+        userns_options: Some(users),
+        ..Default::default()
+    });
+    case.container.mounts = vec![
+        cri::Mount {
+            container_path: "/data".to_owned(),
+            host_path: "/host".to_owned(),
+            uid_mappings: vec![mapping],
+            gid_mappings: vec![mapping],
+            ..Default::default()
+        },
+        cri::Mount {
+            container_path: "/one".to_owned(),
+            image: Some(cri::ImageSpec::default()),
+            ..Default::default()
+        },
+    ];
+    case.image_volumes = vec![vec![], vec!["/layers/7".into()]];
+    let linux = case.spec().expect("a spec").linux().clone().expect("linux");
+    let users = linux
+        .namespaces()
+        .iter()
+        .flatten()
+        .find(|namespace| namespace.typ() == LinuxNamespaceType::User);
+    assert_eq!(
+        users.and_then(|users| users.path().clone()),
+        Some("/run/s/ns/user".into())
+    );
+    assert_eq!(linux.uid_mappings().as_ref().map(|all| all[0].host_id()), Some(65_536));
+    let mounts = case.mounts();
+    for at in ["/data", "/one"] {
+        let mount = mounts
+            .iter()
+            .find(|mount| mount.destination() == Path::new(at))
+            .expect("a mount");
+        assert_eq!(
+            mount.gid_mappings().as_ref().map(|all| all[0].host_id()),
+            Some(65_536),
+            "{at}"
+        );
+    }
+}
+
+#[test]
+fn images_are_mounted_where_volumes_are_asked_for() {
+    let mut case = Case::new();
+    let volume = |at: &str, part: &str| cri::Mount {
+        container_path: at.to_owned(),
+        image: Some(cri::ImageSpec::default()),
+        image_sub_path: part.to_owned(),
+        mount_options: vec!["noexec".to_owned()],
+        ..Default::default()
+    };
+    case.container.mounts = vec![volume("/one", ""), volume("/two", "etc/app")];
+    case.image_volumes = vec![vec!["/layers/7".into()], vec!["/layers/8".into(), "/layers/7".into()]];
+    let mounts = case.mounts();
+    let options = |at: &str| {
+        let mount = mounts
+            .iter()
+            .find(|mount| mount.destination() == Path::new(at))
+            .expect("a mount");
+        (
+            mount.typ().clone(),
+            mount.options().clone().unwrap_or_default().join(","),
+        )
+    };
+    assert_eq!(
+        options("/one"),
+        (Some("bind".to_owned()), "bind,private,ro,noexec".to_owned())
+    );
+    let lower = "ro,lowerdir=/layers/8:/layers/7,noexec";
+    assert_eq!(options("/two"), (Some("overlay".to_owned()), lower.to_owned()));
+    let annotations = case.spec().expect("a spec").annotations().clone().expect("annotations");
+    assert_eq!(annotations[annotation::SUB_PATHS], r#"{"/two":"etc/app"}"#);
+    for part in ["/etc", "../etc", "a/../../b"] {
+        case.container.mounts = vec![volume("/two", part)];
+        assert!(case.spec().is_err(), "{part}");
+    }
+    case.container.mounts = vec![volume("/one", "")];
+    case.container.mounts[0].mount_options = vec!["suid".to_owned()];
+    assert!(matches!(case.spec(), Err(SpecError::MountOption { .. })));
 }

@@ -110,10 +110,9 @@ pub(super) fn logged_error(log: &str) -> Option<String> {
         level: String,
         msg: String,
     }
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+    let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
     lines
-        .filter(|line| matches!(line.level.as_str(), "error" | "fatal"))
-        .last()
+        .rfind(|line| matches!(line.level.as_str(), "error" | "fatal"))
         .map(|line| line.msg)
 }
 

@@ -49,6 +49,17 @@ pub fn inherited(number: RawFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Takes ownership of a descriptor that a call of nix has just returned as a number.
+///
+/// # Panics
+/// The number is that of a standard stream, which a new descriptor never gets here.
+#[must_use]
+pub fn received(number: RawFd) -> OwnedFd {
+    assert!(number > 2, "the standard streams are open");
+    // SAFETY: the kernel has just made this descriptor for the caller, who hands it over.
+    unsafe { OwnedFd::from_raw_fd(number) }
+}
+
 /// Sends bytes with descriptors in one message; returns how many bytes went.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ pub mod clone;
 pub mod command;
 pub mod descriptors;
 pub mod interface;
+pub mod keyring;
 pub mod memory;
 pub mod mounts;
 pub mod pidfd;
@@ -18,6 +19,7 @@ pub mod priority;
 pub mod seccomp;
 pub mod signals;
 pub mod terminal;
+pub mod users;
 pub mod xattr;
 
 use nix::errno::Errno;

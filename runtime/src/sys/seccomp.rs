@@ -1,4 +1,6 @@
-//! Loading a compiled seccomp filter (prctl(2), PR_SET_SECCOMP).
+//! Loading a compiled seccomp filter (seccomp(2)).
+
+use std::os::fd::{FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use seccompiler::sock_filter;
@@ -14,15 +16,30 @@ pub fn available() -> bool {
     answer == Err(Errno::EFAULT)
 }
 
-/// Installs a filter for the calling thread. Wants no_new_privs or CAP_SYS_ADMIN.
+/// Installs a filter for the calling thread. Wants no_new_privs or CAP_SYS_ADMIN. `flags` are `SECCOMP_FILTER_FLAG_*`; one
+/// that notifies gives the descriptor to listen on.
 ///
 /// # Errors
-/// `EACCES` without either, `EINVAL` for an invalid program or a kernel without seccomp.
-pub fn load(program: &[sock_filter]) -> Result<(), Errno> {
+/// `EACCES` without either, `EINVAL` for an invalid program or a kernel without seccomp, `EBUSY` when there is a listener.
+pub fn load(program: &[sock_filter], flags: u64, notifies: bool) -> Result<Option<OwnedFd>, Errno> {
+    let flags = if notifies {
+        flags | libc::SECCOMP_FILTER_FLAG_NEW_LISTENER
+    } else {
+        flags
+    };
     let program = libc::sock_fprog {
         len: u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?,
         filter: program.as_ptr().cast_mut().cast(),
     };
     // SAFETY: seccompiler's sock_filter is repr(C) like the kernel's; the kernel copies the program and writes nothing.
-    check(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) }.into()).map(drop)
+    let fd = check(unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            flags,
+            &raw const program,
+        )
+    })?;
+    // SAFETY: with SECCOMP_FILTER_FLAG_NEW_LISTENER the call returns a new descriptor, which nobody else owns.
+    Ok(notifies.then(|| unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).expect("descriptors are small")) }))
 }

@@ -21,6 +21,22 @@ pub fn resize(terminal: BorrowedFd<'_>, width: u16, height: u16) -> Result<(), E
     check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }.into()).map(drop)
 }
 
+/// The window's width and height in characters.
+///
+/// # Errors
+/// `ENOTTY` when it is no terminal.
+pub fn size(terminal: BorrowedFd<'_>) -> Result<(u16, u16), Errno> {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the kernel fills one winsize.
+    check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) }.into())?;
+    Ok((size.ws_col, size.ws_row))
+}
+
 /// Makes the terminal the controlling one of the calling session leader.
 ///
 /// # Errors

@@ -353,7 +353,7 @@ fn an_old_clone_serves_where_clone3_is_filtered() {
         if plan
             .seccomp
             .iter()
-            .any(|program| minik_runtime::sys::seccomp::load(program).is_err())
+            .any(|program| minik_runtime::sys::seccomp::load(&program.program, 0, false).is_err())
         {
             return 1;
         }

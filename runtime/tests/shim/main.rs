@@ -30,6 +30,9 @@ type Test = (&'static str, fn());
 type Launcher = Option<&'static str>;
 
 fn main() -> ExitCode {
+    if let Some(line) = minik_runtime::oci::command::meant(std::env::args().collect()) {
+        return minik_runtime::oci::command::main(&line);
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [command, flag, directory] = &args[..]
         && (command.as_str(), flag.as_str()) == ("shim", "--sandbox")

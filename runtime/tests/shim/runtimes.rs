@@ -1,4 +1,5 @@
-//! The boundary between the shim and who launches containers: one suite, passed with runc and with crun as with our own.
+//! The boundary between the shim and who launches containers: one suite, passed with runc, with crun and with our own launch behind
+//! runc's command line as with our own without.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use serde_json::json;
 use super::pod::{Pod, launcher};
 use super::{Launcher, Test, containers, hardening, streams};
 
-const RUNTIMES: [&str; 2] = ["runc", "crun"];
+const RUNTIMES: [&str; 3] = ["runc", "crun", "minirunc"];
 
 /// What doesn't hold for runtimes of others: words of our own errors, containers that die with their shim, a root
 /// filesystem that the host never sees, and steps that ours takes more care with.

@@ -14,6 +14,26 @@ const APPLETS: [&str; 16] = [
 
 /// The image as a tar archive.
 pub(crate) fn busybox(tag: &str) -> Vec<u8> {
+    image(tag, &[programs()])
+}
+
+/// An image of two layers: the programs, and a page at `/site/page` with a link beside it that leads out.
+pub(crate) fn site(tag: &str) -> Vec<u8> {
+    let mut layer = Builder::new(Vec::new());
+    append(&mut layer, "site/", EntryType::Directory, 0o755, b"", None);
+    append(&mut layer, "site/page", EntryType::Regular, 0o644, b"hello\n", None);
+    append(
+        &mut layer,
+        "out",
+        EntryType::Symlink,
+        0o777,
+        b"",
+        Some("../../../../etc"),
+    );
+    image(tag, &[programs(), layer.into_inner().expect("a tar in memory")])
+}
+
+fn programs() -> Vec<u8> {
     let program = fs::read(BUSYBOX).expect("/bin/busybox, from `apt-get install busybox-static`");
     let mut layer = Builder::new(Vec::new());
     for directory in ["bin/", "etc/", "root/", "tmp/"] {
@@ -47,21 +67,27 @@ pub(crate) fn busybox(tag: &str) -> Vec<u8> {
         b"root:x:0:\nweb:x:1000:\n",
         None,
     );
-    let layer = layer.into_inner().expect("a tar in memory");
+    layer.into_inner().expect("a tar in memory")
+}
 
+fn image(tag: &str, layers: &[Vec<u8>]) -> Vec<u8> {
+    let diff_ids: Vec<String> = layers.iter().map(|layer| format!("sha256:{}", hash(layer))).collect();
+    let names: Vec<String> = (0..layers.len()).map(|number| format!("{number}/layer.tar")).collect();
     let config = json!({
         "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
         "os": "linux",
         "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"], "StopSignal": "SIGTERM"},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hash(&layer))]},
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
     });
     let config = config.to_string().into_bytes();
     let config_name = format!("{}.json", hash(&config));
-    let manifest = json!([{"Config": config_name, "RepoTags": [tag], "Layers": ["layer.tar"]}]);
+    let manifest = json!([{"Config": config_name, "RepoTags": [tag], "Layers": names}]);
 
     let mut archive = Builder::new(Vec::new());
     append(&mut archive, &config_name, EntryType::Regular, 0o644, &config, None);
-    append(&mut archive, "layer.tar", EntryType::Regular, 0o644, &layer, None);
+    for (name, layer) in names.iter().zip(layers) {
+        append(&mut archive, name, EntryType::Regular, 0o644, layer, None);
+    }
     append(
         &mut archive,
         "manifest.json",

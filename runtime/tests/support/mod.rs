@@ -76,7 +76,12 @@ impl Node {
             images,
         };
         node.serve();
-        let archive = archive::busybox(IMAGE);
+        node.import(archive::busybox(IMAGE)).await;
+        node
+    }
+
+    /// Brings an image in.
+    pub(crate) async fn import(&self, archive: Vec<u8>) {
         let chunks: Vec<ImportChunk> = archive
             .chunks(1 << 20)
             .map(|data| ImportChunk {
@@ -84,13 +89,10 @@ impl Node {
                 ..ImportChunk::default()
             })
             .collect();
-        let import = ImagesClient::new(channel)
-            .import(tokio_stream::iter(chunks))
-            .await
-            .expect("import the image");
-        let mut progress = import.into_inner();
+        let mut client = ImagesClient::new(channel(self.directory.path()));
+        let import = client.import(tokio_stream::iter(chunks)).await;
+        let mut progress = import.expect("import the image").into_inner();
         while progress.message().await.expect("import the image").is_some() {}
-        node
     }
 
     /// Starts the process, and returns when it serves.

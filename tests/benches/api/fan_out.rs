@@ -39,25 +39,6 @@ pub(crate) fn figure() {
         let after = arrived.iter().zip(acknowledged.iter());
         times.extend(after.map(|(arrived, written)| arrived.saturating_duration_since(*written)));
     }
-    // DEBUG
-    for n in (0..WRITES).step_by(25) {
-        let mut l: Vec<u128> = arrived
-            .iter()
-            .map(|a| a[n].saturating_duration_since(acknowledged[n]).as_micros())
-            .collect();
-        l.sort();
-        if l[99] > 20_000 {
-            eprintln!(
-                "write {n} at {:?}: min {} p10 {} p50 {} p90 {} max {}",
-                acknowledged[n] - begin,
-                l[0],
-                l[10],
-                l[50],
-                l[90],
-                l[99]
-            );
-        }
-    }
     let events = (WATCHERS * WRITES) as f64;
     println!(
         "{WATCHERS} watchers, one writer: {:.0} events/s, {:.0} writes/s, {:.1} µs of the server for an event",

@@ -81,6 +81,6 @@ async fn repeated(what: &str, connection: &mut Connection, path: &str) -> usize 
     bytes
 }
 
-fn megabytes(bytes: u64) -> f64 {
+pub(crate) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }

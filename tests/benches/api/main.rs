@@ -11,6 +11,7 @@ mod client;
 mod credentials;
 mod fan_out;
 mod growth;
+mod idle;
 mod program;
 mod requests;
 
@@ -25,11 +26,12 @@ const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 fn main() {
     let asked: BTreeSet<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let figures: [(&str, fn()); 4] = [
+    let figures: [(&str, fn()); 5] = [
         ("one", requests::one_connection),
         ("many", requests::many_connections),
         ("growth", growth::figure),
         ("fan-out", fan_out::figure),
+        ("idle", idle::watches),
     ];
     for (name, figure) in figures {
         if asked.is_empty() || asked.contains(name) {

@@ -19,6 +19,7 @@ mod scheduling;
 mod side_by_side;
 mod swaps;
 mod verbs;
+mod wishes;
 
 use std::sync::OnceLock;
 

@@ -1,12 +1,14 @@
 //! Each layer of the node in exchange for the real one: who launches containers, and who runs pods.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use minik_tests::containerd::Containerd;
-use minik_tests::{Run, World, images};
+use minik_tests::podman::Podman;
+use minik_tests::{Run, World, executable, images};
 use serde_json::json;
+use tempfile::TempDir;
 
-use crate::{SERVE, archive, node, pod};
+use crate::{BUSYBOX, SERVE, archive, node, pod};
 
 /// Ids of the containers that an OCI runtime knows, asked by its own command.
 fn known_to(runtime: &str, world: &World, handler: &str) -> Vec<String> {
@@ -51,8 +53,8 @@ fn the_runtime_class_chooses_who_launches_a_pod() {
     for runtime in ["runc", "crun"] {
         assert_eq!(known_to(runtime, &world, runtime), Vec::<String>::new());
     }
-    let described = world.minikctl(["describe", "pod", "nosuch"]).ok();
-    assert!(described.contains(told), "{described}");
+    let mut events = world.minikctl(["events", "--for", "pod/nosuch", "--watch"]).start();
+    while !events.line().contains(told) {}
 }
 
 #[test]
@@ -141,4 +143,56 @@ fn lives_on_containerd(oci_runtime: &Path) {
 #[test]
 fn the_kubelet_runs_pods_by_containerd() {
     lives_on_containerd(Path::new("runc"));
+}
+
+/// Our OCI runtime under the name by which its command line is reached; the folder has to outlive its use.
+fn minirunc() -> (TempDir, PathBuf) {
+    let folder = TempDir::with_prefix("minirunc-").expect("a temporary folder");
+    let link = folder.path().join("minirunc");
+    std::os::unix::fs::symlink(executable::minikctl(), &link).expect("a link");
+    (folder, link)
+}
+
+#[test]
+fn containerd_launches_by_our_oci_runtime() {
+    let (_folder, minirunc) = minirunc();
+    lives_on_containerd(&minirunc);
+}
+
+#[test]
+fn podman_launches_by_our_oci_runtime() {
+    executable::set_up();
+    let (folder, minirunc) = minirunc();
+    let image = format!("docker.io/{BUSYBOX}");
+    let podman = Podman::new(&minirunc, &images::busybox(folder.path(), &image, &json!({})));
+    let ran = podman
+        .run_container(["--rm", &image, "sh", "-c", "echo out; echo $((6 * 7)) >&2; exit 3"])
+        .output();
+    assert_eq!(
+        (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
+        (3, "out\n", "42\n")
+    );
+    let typo = podman.run_container(["--rm", &image, "htppd"]).output();
+    assert_eq!(typo.code, 127, "as the shell has it: {typo}");
+    assert!(typo.stderr.contains("htppd"), "{typo}");
+    let told = podman.run_container(["--rm", "--tty", &image, "tty"]).ok();
+    assert_eq!(told.trim(), "/dev/pts/0");
+
+    let id = podman
+        .run_container(["--detach", "--name", "web", &image, "sh", "-c", SERVE])
+        .ok();
+    let known = || Run::new(&minirunc).args(["list", "--quiet"]).ok();
+    assert!(known().contains(id.trim()), "{id}: {}", known());
+    let told = podman
+        .run(["exec", "web", "sh", "-c", "cat /proc/1/comm; exit 7"])
+        .output();
+    assert_eq!((told.code, told.stdout.as_str()), (7, "sh\n"), "{told}");
+    let _ = podman.run(["stop", "--time", "20", "web"]).ok();
+    let state = podman
+        .run(["inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", "web"])
+        .ok();
+    assert_eq!(state, "exited 0\n", "it was asked to end and did");
+    assert_eq!(podman.run(["logs", "web"]).ok(), "started\n");
+    let _ = podman.run(["rm", "web"]).ok();
+    assert!(!known().contains(id.trim()), "nothing is left");
 }

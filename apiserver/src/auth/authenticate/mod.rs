@@ -5,6 +5,7 @@
 
 mod certificate;
 mod impersonate;
+mod socket;
 mod token_file;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use super::token::Tokens;
 
 pub(crate) use certificate::user_of;
 pub(crate) use impersonate::impersonated;
+pub(crate) use socket::move_token;
 pub(crate) use token_file::TokenFile;
 pub use token_file::TokenFileError;
 

@@ -18,6 +18,23 @@ use crate::cel::Failure;
 use crate::cel::eval::Meter;
 use crate::cel::value::{Text, Value};
 
+/// The names of its functions.
+pub(super) const NAMES: &[&str] = &[
+    "path",
+    "group",
+    "serviceAccount",
+    "resource",
+    "subresource",
+    "namespace",
+    "name",
+    "fieldSelector",
+    "labelSelector",
+    "check",
+    "allowed",
+    "reason",
+    "errored",
+    "error",
+];
 /// What asking costs (upstream's estimate of an authorization check).
 const CHECK_COST: u64 = 350_000;
 

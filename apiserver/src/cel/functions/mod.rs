@@ -127,22 +127,8 @@ pub(super) fn is_known(name: &str) -> bool {
         "first",
         "last",
         "lists.range",
-        "path",
-        "group",
-        "serviceAccount",
-        "resource",
-        "subresource",
-        "namespace",
-        "name",
-        "fieldSelector",
-        "labelSelector",
-        "check",
-        "allowed",
-        "reason",
-        "errored",
-        "error",
     ];
-    NAMES.contains(&name) || format::named(name).is_some()
+    NAMES.contains(&name) || authorizer::NAMES.contains(&name) || format::named(name).is_some()
 }
 
 /// The name of a type, which is a value.

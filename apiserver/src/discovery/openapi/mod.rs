@@ -85,6 +85,9 @@ pub(super) async fn index(State(api): State<Arc<Api>>, headers: HeaderMap) -> Re
         let url = format!("/openapi/v3/{group}?hash={hash}");
         paths.insert(group, json!({"serverRelativeURL": url}));
     }
+    for (path, url) in api.aggregated.documents() {
+        paths.entry(path).or_insert_with(|| json!({"serverRelativeURL": url}));
+    }
     respond(StatusCode::OK, &Accept::of(&headers), &json!({"paths": paths}))
 }
 

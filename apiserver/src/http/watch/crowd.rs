@@ -3,7 +3,7 @@
 //! ```text
 //!  writer thread -- one wake-up --> crier (a task a resource) -- a group, a turn for everybody else, a group … --> watchers
 //! ```
-//! A message to one client costs some ten microseconds (a TLS record, a write to a socket, a wake-up on the other side), however
+//! A message to one client costs about ten microseconds (a TLS record, a write to a socket, a wake-up on the other side), however
 //! many events are in it. With a hundred clients and a quick writer that is more time than there is, and each write would wait
 //! until everybody had heard of the one before. So the crier lets requests in between the groups, and after a round for a
 //! crowd it rests for as long as such a round takes: events that happen meanwhile go out together. The first event after a
@@ -18,11 +18,11 @@ use tokio::sync::watch;
 use crate::storage::{Revision, Store};
 
 /// How many are told at once.
-const GROUP: usize = 16;
+const GROUP: usize = 8;
 /// Up to here nobody rests.
 const FEW: usize = 24;
-/// What a message costs, on both sides of a connection within one machine.
-const MESSAGE: Duration = Duration::from_micros(20);
+/// What a message costs the server.
+const MESSAGE: Duration = Duration::from_micros(10);
 /// No crowd is worth more than that.
 const LONGEST: Duration = Duration::from_millis(10);
 
@@ -96,8 +96,8 @@ mod tests {
     fn only_a_crowd_rests() {
         assert_eq!(rest(0), None);
         assert_eq!(rest(24), None);
-        assert_eq!(rest(25), Some(Duration::from_micros(500)));
-        assert_eq!(rest(100), Some(Duration::from_millis(2)));
+        assert_eq!(rest(25), Some(Duration::from_micros(250)));
+        assert_eq!(rest(100), Some(Duration::from_millis(1)));
         assert_eq!(rest(usize::MAX), Some(LONGEST));
     }
 
@@ -111,7 +111,7 @@ mod tests {
         lock(&crowds.0).insert("configmaps".to_owned(), groups.clone());
         let crier = tokio::spawn(cry(changed, groups.clone()));
         let mut watchers: Vec<_> = (0..40).map(|_| crowds.join(&store, "configmaps")).collect();
-        assert_eq!(lock(&groups).len(), 3);
+        assert_eq!(lock(&groups).len(), 5);
         for revision in 2..5 {
             change.send_replace(Revision(revision));
             for watcher in &mut watchers {
@@ -121,7 +121,7 @@ mod tests {
         }
         watchers.truncate(1);
         watchers.extend((0..39).map(|_| crowds.join(&store, "configmaps")));
-        assert_eq!(lock(&groups).len(), 3);
+        assert_eq!(lock(&groups).len(), 5);
         drop(change);
         crier.await.expect("it ends with the store");
     }

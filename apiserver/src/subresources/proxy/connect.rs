@@ -90,7 +90,7 @@ fn insecure() -> Result<TlsConnector, rustls::Error> {
 /// Pods have certificates that nobody has signed, so upstream takes any, and so does this. What is proved is that the other
 /// side has the key, not who it is; nothing secret of this server is sent there.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+pub(crate) struct AnyCertificate(pub(crate) Arc<CryptoProvider>);
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(

@@ -90,7 +90,7 @@ pub(super) fn answer(theirs: &HeaderMap, prefix: &Prefix, authority: &str, host:
 }
 
 /// Headers of an answer that switches protocols: all of the handshake.
-pub(super) fn switched(theirs: &HeaderMap) -> HeaderMap {
+pub(crate) fn switched(theirs: &HeaderMap) -> HeaderMap {
     let mut headers = theirs.clone();
     headers.remove(CONTENT_LENGTH);
     headers.remove(TRANSFER_ENCODING);
@@ -117,7 +117,8 @@ fn location_has_path(location: &str) -> bool {
     location.starts_with('/') || location.contains("://")
 }
 
-fn end_to_end(all: &HeaderMap) -> HeaderMap {
+/// Without what belongs to one connection.
+pub(crate) fn end_to_end(all: &HeaderMap) -> HeaderMap {
     let named: Vec<String> = all
         .get_all(CONNECTION)
         .iter()

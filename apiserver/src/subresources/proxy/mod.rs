@@ -22,6 +22,9 @@ use minik_api::status::Status;
 
 use super::streams;
 use crate::http::{Api, Call};
+pub(crate) use connect::AnyCertificate;
+pub(crate) use headers::{end_to_end, switched};
+
 use asked::Asked;
 use headers::Prefix;
 use place::Place;

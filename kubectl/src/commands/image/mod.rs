@@ -136,6 +136,9 @@ impl ImageVerb {
 /// When it isn't there.
 pub async fn connect(global: &Global) -> anyhow::Result<Runtime> {
     let instance = Instance::resolve(global.instance_name(), &Overrides::default())?;
+    if let Some(url) = &instance.runtime_endpoint {
+        anyhow::bail!("pods of this node run by {url}: their images are there, and its own tools manage them");
+    }
     Ok(Runtime::connect(&instance.runtime_socket()).await?)
 }
 

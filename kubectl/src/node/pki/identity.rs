@@ -2,6 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::{AUTHORITY, PROXY_AUTHORITY};
+
+/// As whom the API server passes requests on to others.
+pub(in crate::node) const PROXY_NAME: &str = "front-proxy-client";
+
 /// What identities are computed from.
 #[derive(Clone, Debug)]
 pub(in crate::node) struct Names {
@@ -20,6 +25,8 @@ pub(in crate::node) enum Usage {
 /// One certificate's contents.
 #[derive(Clone, Debug)]
 pub(in crate::node) struct Identity {
+    /// Who signs it.
+    pub(in crate::node) authority: &'static str,
     /// File name without its ending.
     pub(in crate::node) file: &'static str,
     /// The user, to the API server.
@@ -54,6 +61,10 @@ pub(in crate::node) fn identities(names: &Names) -> Vec<Identity> {
             "system:apiserver-kubelet-client",
             Some("system:masters"),
         ),
+        Identity {
+            authority: PROXY_AUTHORITY,
+            ..client("front-proxy-client", PROXY_NAME, None)
+        },
     ]
 }
 
@@ -102,6 +113,7 @@ fn distinct(mut names: Vec<String>) -> Vec<String> {
 
 fn server(file: &'static str, common_name: &str, names: Vec<String>) -> Identity {
     Identity {
+        authority: AUTHORITY,
         file,
         common_name: common_name.to_owned(),
         organization: None,
@@ -112,6 +124,7 @@ fn server(file: &'static str, common_name: &str, names: Vec<String>) -> Identity
 
 fn client(file: &'static str, common_name: &str, organization: Option<&'static str>) -> Identity {
     Identity {
+        authority: AUTHORITY,
         file,
         common_name: common_name.to_owned(),
         organization,

@@ -19,7 +19,7 @@ use rcgen::{
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 
 use super::files::{self, Durability, FileError};
-pub(super) use identity::{Identity, Names, Usage, identities};
+pub(super) use identity::{Identity, Names, PROXY_NAME, Usage, identities};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const AUTHORITY_LIFETIME: Duration = Duration::from_secs(3650 * 86_400);
@@ -31,6 +31,9 @@ const BACKDATE: Duration = Duration::from_secs(3600);
 
 /// The authority's file name without its ending.
 pub(super) const AUTHORITY: &str = "ca";
+/// Who signs the certificate by which other API servers know this one. Of its own, since whoever has that certificate may say
+/// who asks, and the authority of clients signs whatever somebody approves.
+pub(super) const PROXY_AUTHORITY: &str = "front-proxy-ca";
 
 /// Why there are no certificates.
 #[derive(Debug, thiserror::Error)]
@@ -74,23 +77,32 @@ pub(super) enum Verdict {
 pub(super) fn ensure(dir: &Path, names: &Names, now: Timestamp) -> Result<Vec<(&'static str, &'static str)>, PkiError> {
     files::create_dir(dir, 0o700)?;
     let mut issued = Vec::new();
-    let present = load(dir, AUTHORITY)?;
-    let kept = present.filter(|authority| authority_verdict(authority, now) == Verdict::Keep);
-    let authority = match kept {
-        Some(authority) => authority,
-        None => {
-            issued.push((AUTHORITY, "there was no usable one"));
-            store(dir, AUTHORITY, issue_authority(now)?)?
-        }
-    };
-    for identity in identities(names) {
-        let present = load(dir, identity.file)?;
-        if let Verdict::Issue(reason) = verdict(present.as_ref(), &identity, &authority, now) {
-            store(dir, identity.file, issue(&identity, &authority, now)?)?;
-            issued.push((identity.file, reason));
+    for name in [AUTHORITY, PROXY_AUTHORITY] {
+        let authority = ensure_authority(dir, name, now, &mut issued)?;
+        for identity in identities(names).iter().filter(|identity| identity.authority == name) {
+            let present = load(dir, identity.file)?;
+            if let Verdict::Issue(reason) = verdict(present.as_ref(), identity, &authority, now) {
+                store(dir, identity.file, issue(identity, &authority, now)?)?;
+                issued.push((identity.file, reason));
+            }
         }
     }
     Ok(issued)
+}
+
+fn ensure_authority(
+    dir: &Path,
+    name: &'static str,
+    now: Timestamp,
+    issued: &mut Vec<(&'static str, &'static str)>,
+) -> Result<Credential, PkiError> {
+    let present = load(dir, name)?;
+    let kept = present.filter(|authority| authority_verdict(authority, now) == Verdict::Keep);
+    if let Some(kept) = kept {
+        return Ok(kept);
+    }
+    issued.push((name, "there was no usable one"));
+    store(dir, name, issue_authority(name, now)?)
 }
 
 /// Reads a credential; none when it was never made.
@@ -166,15 +178,14 @@ pub(super) fn verdict(
     }
 }
 
-fn issue_authority(now: Timestamp) -> Result<Credential, PkiError> {
-    let fail = |source| PkiError::Issue {
-        name: AUTHORITY,
-        source,
-    };
+fn issue_authority(name: &'static str, now: Timestamp) -> Result<Credential, PkiError> {
+    let fail = |source| PkiError::Issue { name, source };
     let mut params = params(now, AUTHORITY_LIFETIME);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-    params.distinguished_name.push(DnType::CommonName, "minik-ca");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("minik-{name}"));
     let key = KeyPair::generate().map_err(fail)?;
     let certificate = params.self_signed(&key).map_err(fail)?;
     Ok(Credential {

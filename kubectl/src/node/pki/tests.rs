@@ -24,7 +24,7 @@ fn a_second_run_keeps_everything() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let now = Timestamp::now();
     let first = ensure(dir.path(), &names(), now).expect("issues");
-    assert_eq!(first.len(), 8);
+    assert_eq!(first.len(), 10);
     assert_eq!(ensure(dir.path(), &names(), now).expect("keeps"), []);
     let mode = fs::metadata(dir.path().join("admin.key"))
         .expect("was written")
@@ -63,9 +63,9 @@ fn what_expires_soon_is_renewed() {
     assert_eq!(ensure(dir.path(), &names(), later).expect("issues"), []);
     let later = now + (24 * 310).hours();
     let issued = ensure(dir.path(), &names(), later).expect("issues");
-    assert_eq!(issued.len(), 7, "all but the authority");
+    assert_eq!(issued.len(), 8, "all but the authorities");
     let much_later = now + (24 * 3640).hours();
-    assert_eq!(ensure(dir.path(), &names(), much_later).expect("issues").len(), 8);
+    assert_eq!(ensure(dir.path(), &names(), much_later).expect("issues").len(), 10);
 }
 
 #[test]

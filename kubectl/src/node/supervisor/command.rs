@@ -98,6 +98,8 @@ fn apiserver(line: Line, instance: &Instance) -> Line {
     let (certificate, key) = pki::paths(&pki, "apiserver");
     let (client_certificate, client_key) = pki::paths(&pki, "apiserver-kubelet-client");
     let (authority, _) = pki::paths(&pki, pki::AUTHORITY);
+    let (proxy_authority, _) = pki::paths(&pki, pki::PROXY_AUTHORITY);
+    let (proxy_certificate, proxy_key) = pki::paths(&pki, "front-proxy-client");
     line.flag("--data-dir", instance.data_dir.join("apiserver"))
         .flag("--bind-address", "127.0.0.1")
         .flag("--bind-address", "::1")
@@ -108,6 +110,10 @@ fn apiserver(line: Line, instance: &Instance) -> Line {
         .flag("--kubelet-client-certificate", client_certificate)
         .flag("--kubelet-client-key", client_key)
         .flag("--kubelet-certificate-authority", &authority)
+        .flag("--proxy-client-cert-file", proxy_certificate)
+        .flag("--proxy-client-key-file", proxy_key)
+        .flag("--requestheader-client-ca-file", proxy_authority)
+        .flag("--requestheader-allowed-names", pki::PROXY_NAME)
         .flag("--service-cidr", instance.service_cidr.to_string())
 }
 

@@ -73,6 +73,14 @@ pub enum UpError {
         /// What to do.
         advice: &'static str,
     },
+    /// The container runtime that takes the place of ours isn't there.
+    #[error("no container runtime listens on {url}: start it first, or say `--runtime-endpoint minik` for ours")]
+    NoRuntime {
+        /// Its endpoint.
+        url: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// The instance can't be remembered.
     #[error(transparent)]
     Remember(#[from] RememberError),

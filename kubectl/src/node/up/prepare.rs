@@ -23,8 +23,21 @@ pub(super) fn check_host(instance: &Instance, progress: &Progress) -> Result<(),
     if !fatal.is_empty() {
         return Err(UpError::Unfit(doctor::explain(&fatal)));
     }
+    check_runtime(instance)?;
     progress.done("machine checked", began.elapsed());
     Ok(())
+}
+
+/// Another container runtime has to be there before: nobody here starts it.
+fn check_runtime(instance: &Instance) -> Result<(), UpError> {
+    let Some(url) = &instance.runtime_endpoint else {
+        return Ok(());
+    };
+    let connected = std::os::unix::net::UnixStream::connect(url.trim_start_matches("unix://"));
+    connected.map(drop).map_err(|source| UpError::NoRuntime {
+        url: url.clone(),
+        source,
+    })
 }
 
 /// Finds ports that are free, and says whose those are that aren't.

@@ -7,23 +7,26 @@ mod capabilities;
 mod mounts;
 mod process;
 mod rootfs;
+mod scheduling;
 mod seccomp;
 mod syscalls;
 #[cfg(test)]
 mod tests;
+mod unsupported;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use nix::sched::CloneFlags;
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
+use oci_spec::runtime::{Hook, Linux, LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
 
 pub use capabilities::{CAPABILITIES, Capabilities, number as capability_number};
-pub use mounts::{BindPlan, CgroupMount, LayersPlan, MountPlan, NewMountPlan};
+pub use mounts::{BindPlan, CgroupMount, LayersPlan, MOUNT_OPTIONS, MountPlan, NewMountPlan};
 pub use process::{ProcessPlan, Rlimit, process};
 pub(crate) use rootfs::overlay;
 pub use rootfs::{Overlay, RootfsPlan, rootfs};
-pub use seccomp::Program;
+pub use scheduling::personality;
+pub use seccomp::Filter;
 
 use crate::oci::annotation;
 use crate::user_namespace::{IdRange, UserNamespace};
@@ -55,8 +58,29 @@ pub struct Plan {
     pub readonly_paths: Vec<PathBuf>,
     /// Host name to set, when the process has a UTS namespace of its own.
     pub hostname: Option<String>,
+    /// The same for the NIS domain.
+    pub domainname: Option<String>,
+    /// Whether the loopback interface is to be brought up.
+    pub loopback: bool,
+    /// Lines for /proc/self/timens_offsets, when a time namespace is wanted.
+    pub time_offsets: Option<String>,
+    /// Propagation of the mounts, `MS_*`; 0 is the default.
+    pub propagation: u64,
+    /// Programs that run on the way.
+    pub hooks: HooksPlan,
     /// The process itself.
     pub process: ProcessPlan,
+}
+
+/// Programs that config.json wants to be run before the command is (runtime-spec, config.md, "POSIX-platform hooks").
+#[derive(Debug, Default)]
+pub struct HooksPlan {
+    /// The parent runs some, for which the child waits.
+    pub of_runtime: bool,
+    /// In the container's namespaces, before the root is changed.
+    pub create_container: Vec<Hook>,
+    /// In the container, before the command.
+    pub start_container: Vec<Hook>,
 }
 
 /// A device node to create.
@@ -136,11 +160,21 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
     let cgroup_namespace = namespaces.contains(CloneFlags::CLONE_NEWCGROUP);
     namespaces.remove(CloneFlags::CLONE_NEWCGROUP);
     let own_uts = namespaces.contains(CloneFlags::CLONE_NEWUTS);
+    // A clone would enter it at once, and then its clocks can't be set any more (time_namespaces(7)).
+    let own_time = namespaces.contains(TIME_NAMESPACE);
+    namespaces.remove(TIME_NAMESPACE);
+    unsupported::refuse(spec, linux)?;
     let users = users(spec)?;
     let mapped = users.as_ref().map(|(_, mapped)| mapped);
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     let mounts = mounts::mounts(mounts, &sub_paths(spec)?, cgroups, mapped)?;
-    let process = process(config, linux.seccomp().as_ref())?;
+    // A directory of the host's has its devices: nothing is made there.
+    let host_dev = mounts
+        .iter()
+        .any(|mount| mount.destination() == Path::new("dev") && mount.is_bind());
+    let devices = linux.devices().iter().flatten().filter(|_| !host_dev);
+    let mut process = process(config, linux.seccomp().as_ref())?;
+    process.personality = linux.personality().as_ref().map(scheduling::personality).transpose()?;
     known_users(&process, mapped)?;
     Ok(Plan {
         namespaces,
@@ -151,7 +185,7 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
             .iter()
             .any(|mount| mount.destination() == Path::new("dev") && !mount.is_bind()),
         mounts,
-        devices: linux.devices().iter().flatten().map(device).collect(),
+        devices: devices.map(device).collect(),
         sysctls: linux
             .sysctl()
             .iter()
@@ -161,9 +195,43 @@ pub fn plan(spec: &Spec, bundle: &Path, cgroups: &[CgroupMount]) -> Result<Plan,
         masked_paths: linux.masked_paths().iter().flatten().map(PathBuf::from).collect(),
         readonly_paths: linux.readonly_paths().iter().flatten().map(PathBuf::from).collect(),
         hostname: spec.hostname().clone().filter(|_| own_uts),
+        loopback: namespaces.contains(CloneFlags::CLONE_NEWNET),
+        domainname: spec.domainname().clone().filter(|_| own_uts),
+        time_offsets: own_time.then(|| time_offsets(linux)),
+        propagation: mounts::rootfs_propagation(linux.rootfs_propagation().as_deref())?,
+        hooks: hooks(spec),
         process,
         users,
     })
+}
+
+/// `CLONE_NEWTIME`, which nix's flags don't name.
+pub const TIME_NAMESPACE: CloneFlags = CloneFlags::from_bits_retain(0x80);
+
+/// Offsets of two clocks; what isn't given is 0.
+fn time_offsets(linux: &Linux) -> String {
+    let mut lines = String::new();
+    for (clock, offset) in linux.time_offsets().iter().flatten() {
+        let (seconds, nanos) = (offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));
+        lines.push_str(&format!("{clock} {seconds} {nanos}\n"));
+    }
+    lines
+}
+
+fn hooks(spec: &Spec) -> HooksPlan {
+    let Some(hooks) = spec.hooks() else {
+        return HooksPlan::default();
+    };
+    #[allow(deprecated, reason = "the specification still wants them run")]
+    let prestart = hooks.prestart();
+    let of_runtime = [prestart, hooks.create_runtime()];
+    HooksPlan {
+        of_runtime: of_runtime
+            .iter()
+            .any(|hooks| hooks.as_ref().is_some_and(|hooks| !hooks.is_empty())),
+        create_container: hooks.create_container().clone().unwrap_or_default(),
+        start_container: hooks.start_container().clone().unwrap_or_default(),
+    }
 }
 
 /// Parts of sources to mount in their place, by destination.
@@ -231,11 +299,12 @@ fn namespace_flag(kind: LinuxNamespaceType) -> Result<CloneFlags, PlanError> {
         LinuxNamespaceType::Ipc => CloneFlags::CLONE_NEWIPC,
         LinuxNamespaceType::Pid => CloneFlags::CLONE_NEWPID,
         LinuxNamespaceType::Network => CloneFlags::CLONE_NEWNET,
-        LinuxNamespaceType::User | LinuxNamespaceType::Time => {
+        LinuxNamespaceType::Time => TIME_NAMESPACE,
+        LinuxNamespaceType::User => {
             return Err(PlanError::Unsupported {
                 field: "linux.namespaces",
                 value: format!("{kind:?}"),
-                why: "user and time namespaces are not created yet",
+                why: "a user namespace is made before the container is",
             });
         }
     })

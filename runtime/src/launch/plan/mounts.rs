@@ -14,6 +14,63 @@ use super::rootfs::{self, Overlay};
 use crate::sys::mounts::{MountAttributes, attribute};
 use crate::user_namespace::{IdRange, UserNamespace};
 
+/// Option words that are no filesystem's own (features.md, "mountOptions").
+pub const MOUNT_OPTIONS: [&str; 53] = [
+    "async",
+    "atime",
+    "bind",
+    "defaults",
+    "dev",
+    "diratime",
+    "exec",
+    "loud",
+    "noatime",
+    "nodev",
+    "nodiratime",
+    "noexec",
+    "noiversion",
+    "nomand",
+    "norelatime",
+    "nostrictatime",
+    "nosuid",
+    "nosymfollow",
+    "private",
+    "ratime",
+    "rbind",
+    "rdev",
+    "rdiratime",
+    "relatime",
+    "rexec",
+    "rnoatime",
+    "rnodev",
+    "rnodiratime",
+    "rnoexec",
+    "rnorelatime",
+    "rnostrictatime",
+    "rnosuid",
+    "rnosymfollow",
+    "ro",
+    "rprivate",
+    "rrelatime",
+    "rro",
+    "rrw",
+    "rshared",
+    "rslave",
+    "rstrictatime",
+    "rsuid",
+    "rsymfollow",
+    "runbindable",
+    "rw",
+    "shared",
+    "slave",
+    "strictatime",
+    "suid",
+    "symfollow",
+    "tmpcopyup",
+    "unbindable",
+    "nofail",
+];
+
 /// One mount of a cgroup hierarchy in the container, as the host has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CgroupMount {
@@ -23,6 +80,9 @@ pub struct CgroupMount {
     pub filesystem: &'static str,
     /// Controllers and `name=`, as mount options.
     pub options: Vec<String>,
+    /// The container's own cgroup on the host, to be bound for one without a cgroup namespace: a new mount would show it
+    /// the whole host's.
+    pub bound: Option<PathBuf>,
 }
 
 /// One mount.
@@ -87,6 +147,8 @@ pub struct NewMountPlan {
     pub propagation: u64,
     /// Whether it becomes read-only once the mounts below it have their mount points.
     pub seal: bool,
+    /// Whether it begins with a copy of what it covers.
+    pub copy_up: bool,
 }
 
 impl NewMountPlan {
@@ -155,6 +217,7 @@ fn bind(
     let source = mount.source().as_ref().ok_or(PlanError::Missing("mounts[].source"))?;
     let all = MountAttributes {
         set: words.recursive_set,
+        clear: words.recursive_clear,
         propagation: if words.propagation_recursive {
             words.propagation
         } else {
@@ -204,10 +267,40 @@ fn new_mount(kind: &str, destination: PathBuf, words: &Words) -> Result<NewMount
         filesystem: c_string("mounts[].type", kind.as_bytes())?,
         destination,
         options,
-        attributes: words.set,
+        // What is copied into it has to be written first.
+        attributes: if words.copy_up {
+            words.set & !attribute::RDONLY
+        } else {
+            words.set
+        },
         propagation: if words.propagation_given { words.propagation } else { 0 },
-        seal: false,
+        seal: words.copy_up && words.set & attribute::RDONLY != 0,
+        copy_up: words.copy_up,
     })
+}
+
+/// `MS_*` of linux.rootfsPropagation, recursive or not; 0 when it isn't given.
+pub(super) fn rootfs_propagation(word: Option<&str>) -> Result<u64, PlanError> {
+    let recursive = MsFlags::MS_REC;
+    let flags = match word.unwrap_or_default() {
+        "" => return Ok(0),
+        "private" => MsFlags::MS_PRIVATE,
+        "rprivate" => MsFlags::MS_PRIVATE | recursive,
+        "slave" => MsFlags::MS_SLAVE,
+        "rslave" => MsFlags::MS_SLAVE | recursive,
+        "shared" => MsFlags::MS_SHARED,
+        "rshared" => MsFlags::MS_SHARED | recursive,
+        "unbindable" => MsFlags::MS_UNBINDABLE,
+        "runbindable" => MsFlags::MS_UNBINDABLE | recursive,
+        other => {
+            return Err(PlanError::Unsupported {
+                field: "linux.rootfsPropagation",
+                value: other.to_owned(),
+                why: "private, slave, shared and unbindable are known, each also with r before it",
+            });
+        }
+    };
+    Ok(flags.bits())
 }
 
 /// What the host has, seen from the container's own cgroup namespace: one mount on v2; a tmpfs with a directory for each
@@ -240,6 +333,21 @@ fn cgroup(destination: &Path, words: &Words, cgroups: &[CgroupMount]) -> Result<
             ..words.clone()
         };
         let at = destination.join(&hierarchy.directory);
+        if let Some(own) = &hierarchy.bound {
+            plans.push(MountPlan::Bind(BindPlan {
+                source: c_string("linux.cgroupsPath", own.as_os_str().as_encoded_bytes())?,
+                destination: at,
+                recursive: false,
+                attributes: MountAttributes {
+                    set: words.set,
+                    ..MountAttributes::default()
+                },
+                recursive_attributes: MountAttributes::default(),
+                idmapped: false,
+                sub_path: None,
+            }));
+            continue;
+        }
         plans.push(MountPlan::New(new_mount(hierarchy.filesystem, at, &own)?));
     }
     Ok(plans)
@@ -257,9 +365,11 @@ struct Words {
     set: u64,
     clear: u64,
     recursive_set: u64,
+    recursive_clear: u64,
     propagation: u64,
     propagation_recursive: bool,
     propagation_given: bool,
+    copy_up: bool,
     data: Vec<String>,
 }
 
@@ -319,16 +429,32 @@ impl Words {
             "rnosuid" => self.recursive_set |= attribute::NOSUID,
             "rnodev" => self.recursive_set |= attribute::NODEV,
             "rnoexec" => self.recursive_set |= attribute::NOEXEC,
-            "defaults" => {}
+            "rnosymfollow" => self.recursive_set |= attribute::NOSYMFOLLOW,
+            "rrw" => self.recursive_clear |= attribute::RDONLY,
+            "rsuid" => self.recursive_clear |= attribute::NOSUID,
+            "rdev" => self.recursive_clear |= attribute::NODEV,
+            "rexec" => self.recursive_clear |= attribute::NOEXEC,
+            "rsymfollow" => self.recursive_clear |= attribute::NOSYMFOLLOW,
+            "rdiratime" => self.recursive_clear |= attribute::NODIRATIME,
+            "rnodiratime" => self.recursive_set |= attribute::NODIRATIME,
+            "rnoatime" => self.recursive_access_time(attribute::NOATIME),
+            "rstrictatime" => self.recursive_access_time(attribute::STRICTATIME),
+            "rrelatime" | "ratime" | "rnorelatime" | "rnostrictatime" => self.recursive_access_time(0),
+            "symfollow" => self.clear(attribute::NOSYMFOLLOW),
+            "diratime" => self.clear(attribute::NODIRATIME),
+            "norelatime" | "nostrictatime" => self.access_time(0),
+            // Superblock flags that mount(8) keeps to itself, or that mean what happens anyway.
+            "defaults" | "async" | "nofail" | "loud" | "noiversion" | "nomand" => {}
+            "tmpcopyup" => self.copy_up = true,
             "private" | "rprivate" => self.propagate(MsFlags::MS_PRIVATE, option),
             "slave" | "rslave" => self.propagate(MsFlags::MS_SLAVE, option),
             "shared" | "rshared" => self.propagate(MsFlags::MS_SHARED, option),
             "unbindable" | "runbindable" => self.propagate(MsFlags::MS_UNBINDABLE, option),
-            "remount" | "idmap" | "ridmap" | "tmpcopyup" => {
+            "remount" | "idmap" | "ridmap" => {
                 return Err(PlanError::Unsupported {
                     field: "mounts[].options",
                     value: option.to_owned(),
-                    why: "remounts, idmapped mounts and copied-up tmpfs are not made",
+                    why: "remounts and idmapped mounts are not made",
                 });
             }
             other => self.data.push(other.to_owned()),
@@ -350,6 +476,11 @@ impl Words {
     fn access_time(&mut self, mode: u64) {
         self.clear |= attribute::ATIME;
         self.set = self.set & !attribute::ATIME | mode;
+    }
+
+    fn recursive_access_time(&mut self, mode: u64) {
+        self.recursive_clear |= attribute::ATIME;
+        self.recursive_set = self.recursive_set & !attribute::ATIME | mode;
     }
 
     fn propagate(&mut self, kind: MsFlags, option: &str) {

@@ -5,8 +5,9 @@ use std::ffi::CString;
 use oci_spec::runtime::{LinuxSeccomp, Process};
 
 use super::capabilities::Capabilities;
-use super::seccomp::{self, Program};
-use super::{CAPABILITIES, PlanError};
+use super::seccomp::{self, Filter};
+use super::{CAPABILITIES, PlanError, scheduling};
+use crate::sys::priority::Scheduling;
 
 /// Where commands are looked for when the environment doesn't say (as containerd's default for Linux).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -41,7 +42,17 @@ pub struct ProcessPlan {
     /// Whether execve can never give more rights.
     pub no_new_privs: bool,
     /// Seccomp filters, to be installed in this order.
-    pub seccomp: Vec<Program>,
+    pub seccomp: Vec<Filter>,
+    /// Scheduling policy.
+    pub scheduler: Option<Scheduling>,
+    /// Priority on the disk, as ioprio_set(2) wants it.
+    pub io_priority: Option<i32>,
+    /// Execution domain, as personality(2) wants it; the container's, which [`process`] doesn't see.
+    pub personality: Option<u32>,
+    /// CPUs before and after it has joined its cgroup; an exec's alone.
+    pub affinity: (Option<Vec<usize>>, Option<Vec<usize>>),
+    /// Profile or label to take on at execve, for AppArmor and SELinux.
+    pub labels: (Option<String>, Option<String>),
     /// A pseudo-terminal of this width and height, when wanted.
     pub terminal: Option<(u16, u16)>,
 }
@@ -93,6 +104,11 @@ pub fn process(process: &Process, profile: Option<&LinuxSeccomp>) -> Result<Proc
         oom_score_adj: process.oom_score_adj(),
         no_new_privs: process.no_new_privileges().unwrap_or(false),
         seccomp: profile.map(seccomp::compile).transpose()?.unwrap_or_default(),
+        scheduler: process.scheduler().as_ref().map(scheduling::scheduling).transpose()?,
+        io_priority: process.io_priority().as_ref().map(scheduling::io_priority),
+        personality: None,
+        affinity: scheduling::affinity(process.exec_cpu_affinity().as_ref())?,
+        labels: (given(process.apparmor_profile()), given(process.selinux_label())),
         terminal: process.terminal().unwrap_or(false).then(|| size.unwrap_or((80, 24))),
     })
 }
@@ -126,6 +142,10 @@ pub(super) fn c_string(field: &'static str, bytes: &[u8]) -> Result<CString, Pla
 
 fn strings(field: &'static str, values: &[String]) -> Result<Vec<CString>, PlanError> {
     values.iter().map(|value| c_string(field, value.as_bytes())).collect()
+}
+
+fn given(text: &Option<String>) -> Option<String> {
+    text.clone().filter(|text| !text.is_empty())
 }
 
 fn clamp(size: u64) -> u16 {

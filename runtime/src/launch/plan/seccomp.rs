@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall};
+use oci_spec::runtime::{
+    LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator, LinuxSyscall,
+};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
@@ -15,11 +17,27 @@ use seccompiler::{
 use super::{PlanError, syscalls};
 
 /// A compiled filter.
-pub type Program = BpfProgram;
+#[derive(Debug)]
+pub struct Filter {
+    /// What the kernel runs at each system call.
+    pub program: BpfProgram,
+    /// `SECCOMP_FILTER_FLAG_*`.
+    pub flags: u64,
+    /// Whether it asks an agent.
+    pub notifies: bool,
+}
+
+/// What stands for "ask an agent" while seccompiler builds a program, since it knows no such action; no profile can say it,
+/// as its own numbers for tracers are kept below.
+const NOTIFY: SeccompAction = SeccompAction::Trace(0xffff);
+const RETURN_TRACE: u32 = 0x7ff0_0000;
+const RETURN_USER_NOTIFICATION: u32 = 0x7fc0_0000;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-pub(super) fn compile(profile: &LinuxSeccomp) -> Result<Vec<Program>, PlanError> {
+pub(super) fn compile(profile: &LinuxSeccomp) -> Result<Vec<Filter>, PlanError> {
+    let flags = profile.flags().iter().flatten().map(flag).fold(0, |all, bit| all | bit);
+    refuse_notifying_nobody(profile)?;
     let default = action(profile.default_action(), profile.default_errno_ret())?;
     let mut base = Rules::new();
     let mut stacked: Vec<(SeccompAction, Rules)> = Vec::new();
@@ -45,19 +63,48 @@ pub(super) fn compile(profile: &LinuxSeccomp) -> Result<Vec<Program>, PlanError>
     }
     let mut programs = Vec::with_capacity(1 + stacked.len());
     if default != SeccompAction::Allow {
-        programs.push(build(base, default, SeccompAction::Allow)?);
+        programs.push(build(base, default, SeccompAction::Allow, flags)?);
     }
     for (answer, rules) in stacked {
-        programs.push(build(rules, SeccompAction::Allow, answer)?);
+        programs.push(build(rules, SeccompAction::Allow, answer, flags)?);
     }
     Ok(programs)
 }
 
-fn build(rules: Rules, otherwise: SeccompAction, matching: SeccompAction) -> Result<Program, PlanError> {
+fn build(rules: Rules, otherwise: SeccompAction, matching: SeccompAction, flags: u64) -> Result<Filter, PlanError> {
+    let notifies = [&otherwise, &matching].contains(&&NOTIFY);
     let refuse = |error: seccompiler::BackendError| PlanError::Seccomp(error.to_string());
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(refuse)?;
     let filter = SeccompFilter::new(rules, otherwise, matching, arch).map_err(refuse)?;
-    filter.try_into().map_err(refuse)
+    let mut program: BpfProgram = filter.try_into().map_err(refuse)?;
+    for instruction in &mut program {
+        if instruction.code == RETURN && instruction.k == RETURN_TRACE | 0xffff {
+            instruction.k = RETURN_USER_NOTIFICATION;
+        }
+    }
+    Ok(Filter {
+        program,
+        // Who waits for the agent may be killed only if that was asked for, and without a listener the flag is an error.
+        flags: if notifies {
+            flags
+        } else {
+            flags & !libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+        },
+        notifies,
+    })
+}
+
+/// `BPF_RET | BPF_K`.
+const RETURN: u16 = 0x06;
+
+fn flag(flag: &LinuxSeccompFilterFlag) -> u64 {
+    match flag {
+        LinuxSeccompFilterFlag::SeccompFilterFlagLog => libc::SECCOMP_FILTER_FLAG_LOG,
+        // The process has one thread, and with a listener the kernel refuses it.
+        LinuxSeccompFilterFlag::SeccompFilterFlagTsync => 0,
+        LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+        LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
+    }
 }
 
 /// Names that this architecture doesn't have are skipped, as every runtime does: profiles list them all.
@@ -94,6 +141,41 @@ fn condition(arg: &LinuxSeccompArg) -> Result<SeccompCondition, PlanError> {
         .map_err(|error| PlanError::Seccomp(error.to_string()))
 }
 
+/// An agent listens somewhere, and isn't asked about what brings it the listener itself.
+fn refuse_notifying_nobody(profile: &LinuxSeccomp) -> Result<(), PlanError> {
+    let notify = |action| action == LinuxSeccompAction::ScmpActNotify;
+    let refused = |value: &str, why| PlanError::Unsupported {
+        field: "linux.seccomp",
+        value: value.to_owned(),
+        why,
+    };
+    if notify(profile.default_action()) {
+        return Err(refused(
+            "defaultAction",
+            "SCMP_ACT_NOTIFY can't be the default: nobody could answer for the agent",
+        ));
+    }
+    let mut asking = profile
+        .syscalls()
+        .iter()
+        .flatten()
+        .filter(|entry| notify(entry.action()))
+        .peekable();
+    if asking.peek().is_some() && profile.listener_path().is_none() {
+        return Err(refused(
+            "SCMP_ACT_NOTIFY",
+            "listenerPath has to name the agent's socket",
+        ));
+    }
+    if asking.any(|entry| entry.names().iter().any(|name| name == "sendmsg")) {
+        return Err(refused(
+            "sendmsg",
+            "the agent gets its descriptor by this very call, so it can't be asked about it",
+        ));
+    }
+    Ok(())
+}
+
 fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<SeccompAction, PlanError> {
     let errno = errno.unwrap_or(libc::EPERM as u32);
     Ok(match action {
@@ -102,15 +184,9 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<SeccompActio
         LinuxSeccompAction::ScmpActKill | LinuxSeccompAction::ScmpActKillThread => SeccompAction::KillThread,
         LinuxSeccompAction::ScmpActKillProcess => SeccompAction::KillProcess,
         LinuxSeccompAction::ScmpActTrap => SeccompAction::Trap,
-        LinuxSeccompAction::ScmpActTrace => SeccompAction::Trace(errno),
+        LinuxSeccompAction::ScmpActTrace => SeccompAction::Trace(errno.min(0xfffe)),
         LinuxSeccompAction::ScmpActLog => SeccompAction::Log,
-        LinuxSeccompAction::ScmpActNotify => {
-            return Err(PlanError::Unsupported {
-                field: "linux.seccomp",
-                value: "SCMP_ACT_NOTIFY".to_owned(),
-                why: "there is no agent to notify; use SCMP_ACT_ERRNO or SCMP_ACT_LOG",
-            });
-        }
+        LinuxSeccompAction::ScmpActNotify => NOTIFY,
     })
 }
 
@@ -119,10 +195,11 @@ fn strictness(action: &SeccompAction) -> u8 {
     match action {
         SeccompAction::Allow => 0,
         SeccompAction::Log => 1,
+        notify if *notify == NOTIFY => 3,
         SeccompAction::Trace(_) => 2,
-        SeccompAction::Errno(_) => 3,
-        SeccompAction::Trap => 4,
-        SeccompAction::KillThread => 5,
-        SeccompAction::KillProcess => 6,
+        SeccompAction::Errno(_) => 4,
+        SeccompAction::Trap => 5,
+        SeccompAction::KillThread => 6,
+        SeccompAction::KillProcess => 7,
     }
 }

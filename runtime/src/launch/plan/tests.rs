@@ -152,7 +152,7 @@ fn the_default_profile_compiles() {
         // The second filter only says which error clone3 gives.
         assert_eq!(programs.len(), if capabilities.is_empty() { 2 } else { 1 });
         assert!(
-            programs.iter().all(|program| program.len() < 4096),
+            programs.iter().all(|filter| filter.program.len() < 4096),
             "the kernel's limit"
         );
     }
@@ -183,4 +183,55 @@ fn profiles_of_all_shapes_compile() {
     }
     let notify = serde_json::from_str(r#"{"defaultAction":"SCMP_ACT_NOTIFY"}"#).expect("a profile");
     assert!(matches!(seccomp::compile(&notify), Err(PlanError::Unsupported { .. })));
+}
+
+#[test]
+fn a_user_namespace_is_entered_with_who_its_users_are() {
+    let enter = |change: fn(&mut Value)| {
+        planned(|config| {
+            let mapping = json!([{"containerID": 0, "hostID": 65536, "size": 1000}]);
+            config["linux"]["namespaces"] = json!([{"type": "user", "path": "/ns/user"}]);
+            config["linux"]["uidMappings"] = mapping.clone();
+            config["linux"]["gidMappings"] = mapping.clone();
+            config["mounts"] = json!([{"destination": "/data", "type": "bind", "source": "/host", "options": ["bind"],
+                "uidMappings": mapping, "gidMappings": mapping}]);
+            change(config);
+        })
+    };
+    let plan = enter(|_| {}).expect("a plan");
+    let (path, users) = plan.users.expect("users");
+    assert_eq!((path, users.root()), (PathBuf::from("/ns/user"), (65_536, 65_536)));
+    assert!(matches!(&plan.mounts[0], MountPlan::Bind(bind) if bind.idmapped));
+    assert!(plan.join.is_empty(), "it is entered last");
+    let refused: [fn(&mut Value); 3] = [
+        |config| config["linux"]["uidMappings"][0]["containerID"] = json!(1),
+        |config| config["process"]["user"]["uid"] = json!(1000),
+        |config| config["mounts"][0]["uidMappings"][0]["hostID"] = json!(1),
+    ];
+    for change in refused {
+        assert!(matches!(enter(change), Err(PlanError::Unsupported { .. })));
+    }
+}
+
+#[test]
+fn layers_become_one_mount_and_parts_are_named() {
+    let plan = planned(|config| {
+        config["mounts"] = json!([
+            {"destination": "/app", "type": "overlay", "source": "overlay", "options": ["ro", "lowerdir=/l/2/fs:/l/1/fs"]},
+            {"destination": "/etc/app", "type": "bind", "source": "/l/1/fs", "options": ["bind", "ro"]}
+        ]);
+        config["annotations"] = json!({"minik.dev/sub-paths": r#"{"/etc/app": "etc"}"#});
+    })
+    .expect("a plan");
+    let MountPlan::Layers(layers) = &plan.mounts[0] else {
+        panic!("layers")
+    };
+    assert_eq!(
+        (layers.overlay.directory.as_path(), layers.overlay.options.to_str()),
+        (Path::new("/l"), Ok("lowerdir=2/fs:1/fs"))
+    );
+    assert_eq!(layers.attributes.set, attribute::RDONLY);
+    assert!(matches!(&plan.mounts[1], MountPlan::Bind(bind) if bind.sub_path.as_deref() == Some(Path::new("etc"))));
+    let odd = planned(|config| config["annotations"] = json!({"minik.dev/sub-paths": "no JSON"}));
+    assert!(matches!(odd, Err(PlanError::Annotation { .. })));
 }

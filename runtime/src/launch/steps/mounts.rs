@@ -10,8 +10,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::Mode;
 use nix::unistd::{chdir, fchdir, pivot_root};
 
+use super::copy_up;
 use super::resolve::{self, Missing};
-use crate::launch::plan::{BindPlan, MountPlan, NewMountPlan, Overlay, RootfsPlan};
+use crate::launch::plan::{BindPlan, MountPlan, NewMountPlan, Overlay, Plan, RootfsPlan};
 use crate::launch::report::{Failure, InStep};
 use crate::sys::mounts::{MountAttributes, attribute, mount_setattr, move_mount, new_mount, open_tree, open_tree_of};
 
@@ -85,16 +86,22 @@ fn map_owners(tree: &OwnedFd, users: BorrowedFd<'_>) -> Result<(), Errno> {
     mount_setattr(tree.as_fd(), &attributes, false)
 }
 
-/// Nothing that is mounted from here on may reach the host.
-pub(crate) fn make_slave() -> Result<(), Failure> {
-    mount(
-        None::<&str>,
-        "/",
-        None::<&str>,
-        MsFlags::MS_SLAVE | MsFlags::MS_REC,
-        None::<&str>,
-    )
-    .step("make mounts slaves of the host's", "/")
+/// Nothing that is mounted from here on may reach the host, unless it was asked for.
+pub(crate) fn propagate(asked: u64) -> Result<(), Failure> {
+    let flags = match MsFlags::from_bits_truncate(asked) {
+        none if none.is_empty() => MsFlags::MS_SLAVE | MsFlags::MS_REC,
+        asked => asked,
+    };
+    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).step("set propagation of the host's mounts", "/")
+}
+
+/// pivot_root(2) wants private mounts, so a root that is to be anything else becomes so afterwards.
+pub(crate) fn propagate_root(asked: u64) -> Result<(), Failure> {
+    let asked = MsFlags::from_bits_truncate(asked);
+    if !asked.intersects(MsFlags::MS_SHARED | MsFlags::MS_UNBINDABLE) {
+        return Ok(());
+    }
+    mount(None::<&str>, "/", None::<&str>, asked, None::<&str>).step("set propagation of the root", "/")
 }
 
 /// Mounts the root filesystem in this mount namespace alone, and opens it.
@@ -109,6 +116,50 @@ pub(crate) fn root(plan: &RootfsPlan, users: Option<BorrowedFd<'_>>) -> Result<O
     }
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     nix::fcntl::open(target, flags, Mode::empty()).step("open rootfs", target)
+}
+
+/// Neither the new root nor what it is mounted on may be shared when the roots are exchanged (pivot_root(2)).
+pub(crate) fn make_exchangeable(root: &OwnedFd, plan: &Plan) -> Result<(), Failure> {
+    if plan.propagation & MsFlags::MS_SHARED.bits() == 0 {
+        return Ok(());
+    }
+    let target = plan.rootfs.target.as_path();
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let parent = nix::fcntl::openat(root, "..", flags, Mode::empty()).step("open parent of rootfs", target)?;
+    make_private(root, target)?;
+    let below = mount_above(parent).step("find the mount below rootfs", target)?;
+    make_private(&below, target)
+}
+
+fn make_private(mount: &OwnedFd, thing: &Path) -> Result<(), Failure> {
+    let private = MountAttributes {
+        propagation: MsFlags::MS_PRIVATE.bits(),
+        ..MountAttributes::default()
+    };
+    set_attributes(mount, &private, false).step("make rootfs private", thing)
+}
+
+/// The root of the mount that a directory lies in: the last one on the way up that is on the same mount.
+fn mount_above(directory: OwnedFd) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut here = directory;
+    loop {
+        let above = nix::fcntl::openat(&here, "..", flags, Mode::empty())?;
+        let (own, other) = (mount_id(&here)?, mount_id(&above)?);
+        let top = nix::sys::stat::fstat(&here)?.st_ino == nix::sys::stat::fstat(&above)?.st_ino;
+        if own != other || top {
+            return Ok(here);
+        }
+        here = above;
+    }
+}
+
+/// From /proc/self/fdinfo, where each descriptor's mount stands.
+fn mount_id(fd: &OwnedFd) -> Result<String, Errno> {
+    let path = format!("/proc/self/fdinfo/{}", std::os::fd::AsRawFd::as_raw_fd(fd));
+    let text = std::fs::read_to_string(path).map_err(|_| Errno::ENOENT)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+    Ok(line.unwrap_or_default().trim().to_owned())
 }
 
 fn mount_overlay(overlay: &Overlay, target: &Path, users: Option<BorrowedFd<'_>>) -> Result<(), Failure> {
@@ -147,7 +198,10 @@ pub(crate) fn attach(root: BorrowedFd<'_>, mounts: &[MountPlan], sources: Vec<Op
             (MountPlan::New(new), None) => (make(new)?, Missing::Directory),
             (MountPlan::Bind(_) | MountPlan::Layers(_), None) => unreachable!("each has been opened"),
         };
-        let target = resolve::open_or_make(root, destination, missing).step("make mount point", destination)?;
+        let target = mount_point(root, plan, missing)?;
+        if matches!(plan, MountPlan::New(new) if new.copy_up) {
+            copy_up::copy(target.as_fd(), tree.as_fd()).step("copy up what is covered", destination)?;
+        }
         move_mount(tree.as_fd(), target.as_fd()).step("mount", destination)?;
         if matches!(plan, MountPlan::New(new) if new.seal) {
             to_seal.push((tree, destination));
@@ -159,6 +213,21 @@ pub(crate) fn attach(root: BorrowedFd<'_>, mounts: &[MountPlan], sources: Vec<Op
     };
     let seal = |(tree, path): (OwnedFd, &Path)| set_attributes(&tree, &readonly, false).step("make read-only", path);
     to_seal.into_iter().try_for_each(seal)
+}
+
+/// Where proc and sysfs go, no link of the image's may lead elsewhere: what is written to /proc later has to arrive there
+/// (CVE-2019-16884, CVE-2019-19921).
+fn mount_point(root: BorrowedFd<'_>, plan: &MountPlan, missing: Missing) -> Result<OwnedFd, Failure> {
+    let destination = plan.destination();
+    let of_kernel = |new: &NewMountPlan| [c"proc", c"sysfs"].contains(&new.filesystem.as_c_str());
+    if matches!(plan, MountPlan::New(new) if of_kernel(new)) && resolve::has_link(root, destination) {
+        return Err(Failure::new(
+            "make mount point",
+            destination.to_string_lossy(),
+            Errno::ELOOP,
+        ));
+    }
+    resolve::open_or_make(root, destination, missing).step("make mount point", destination)
 }
 
 fn make(new: &NewMountPlan) -> Result<OwnedFd, Failure> {
@@ -192,6 +261,14 @@ pub(crate) fn pivot(root: &OwnedFd) -> Result<(), Failure> {
     fchdir(root).step("enter rootfs", "/")?;
     pivot_root(".", ".").step("pivot_root", ".")?;
     umount2(".", MntFlags::MNT_DETACH).step("unmount the host's root", ".")?;
+    chdir("/").step("enter the new root", "/")
+}
+
+/// Makes `root` the root where pivot_root(2) refuses, as on the initial ramdisk: moved over `/`, with the old root beneath.
+pub(crate) fn move_root(root: &OwnedFd) -> Result<(), Failure> {
+    fchdir(root).step("enter rootfs", "/")?;
+    mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>).step("move rootfs to", "/")?;
+    nix::unistd::chroot(".").step("chroot", ".")?;
     chdir("/").step("enter the new root", "/")
 }
 

@@ -5,10 +5,10 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::{Mode, mkdirat};
 
 /// What to make when a mount's destination isn't there.
@@ -41,21 +41,53 @@ pub(crate) fn open_with(root: BorrowedFd<'_>, path: &Path, flags: OFlag) -> Resu
     }
 }
 
+/// Whether a symbolic link stands anywhere in `path`.
+pub(crate) fn has_link(root: BorrowedFd<'_>, path: &Path) -> bool {
+    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS;
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve);
+    openat2(root, path, how).map(drop) == Err(Errno::ELOOP)
+}
+
 /// Opens what stands at `path`, making it and its parents when they aren't there.
+///
+/// A link that leads to nothing (an image's /etc/resolv.conf often does) has made what it leads to, in the root as ever.
 pub(crate) fn open_or_make(root: BorrowedFd<'_>, path: &Path, missing: Missing) -> Result<OwnedFd, Errno> {
-    match open(root, path) {
-        Err(Errno::ENOENT) => {}
-        other => return other,
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match open(root, &path) {
+            Err(Errno::ENOENT) => {}
+            other => return other,
+        }
+        let (parent, name) = make_parents(root, &path)?;
+        match make(&parent, name, missing) {
+            Err(Errno::EEXIST) => {}
+            other => return other.and_then(|()| open(root, &path)),
+        }
+        let target = match readlinkat(&parent, name) {
+            // Somebody else has just made it.
+            Err(Errno::EINVAL) => continue,
+            other => PathBuf::from(other?),
+        };
+        // Joined, not shortened: what `..` means in there is the kernel's to say.
+        path = match target.strip_prefix("/") {
+            Ok(absolute) => absolute.to_owned(),
+            Err(_) => path.parent().unwrap_or(Path::new("")).join(target),
+        };
     }
-    let (parent, name) = make_parents(root, path)?;
+    Err(Errno::ELOOP)
+}
+
+/// How many links that lead to nothing are followed.
+const MAX_LINKS: u32 = 8;
+
+fn make(parent: &OwnedFd, name: &OsStr, missing: Missing) -> Result<(), Errno> {
     match missing {
-        Missing::Directory => mkdirat(&parent, name, Mode::from_bits_truncate(0o755))?,
+        Missing::Directory => mkdirat(parent, name, Mode::from_bits_truncate(0o755)),
         Missing::File => {
             let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            drop(openat(&parent, name, flags, Mode::from_bits_truncate(0o644))?);
+            openat(parent, name, flags, Mode::from_bits_truncate(0o644)).map(drop)
         }
     }
-    open(root, path)
 }
 
 /// Opens the parent of `path`, making what isn't there; returns it with the last name.
@@ -79,4 +111,39 @@ pub(crate) fn current_root() -> Result<OwnedFd, Errno> {
 pub(crate) fn is_directory(fd: impl AsFd) -> Result<bool, Errno> {
     let kind = nix::sys::stat::fstat(fd)?.st_mode & libc::S_IFMT;
     Ok(kind == libc::S_IFDIR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_a_link_leads_to_is_made_inside() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let at = |name: &str| directory.path().join("root").join(name);
+        fs::create_dir_all(at("etc")).expect("a directory");
+        for (name, target) in [
+            ("etc/absolute", "/run/made"),
+            ("etc/relative", "../run/also"),
+            ("etc/out", "../../../../outside"),
+            ("etc/loop", "loop"),
+            ("chain", "etc/absolute-too"),
+            ("etc/absolute-too", "/deep/er"),
+        ] {
+            symlink(target, at(name)).expect("a link");
+        }
+        let root = fs::File::open(directory.path().join("root")).expect("the root");
+        let make = |path: &str, missing| open_or_make(root.as_fd(), Path::new(path), missing).map(drop);
+        assert_eq!(make("etc/absolute", Missing::File), Ok(()));
+        assert_eq!(make("etc/relative", Missing::Directory), Ok(()));
+        assert_eq!(make("etc/out", Missing::File), Ok(()));
+        assert_eq!(make("chain", Missing::Directory), Ok(()));
+        assert_eq!(make("etc/loop", Missing::File), Err(Errno::ELOOP));
+        assert!(
+            at("run/made").is_file() && at("run/also").is_dir() && at("outside").is_file() && at("deep/er").is_dir()
+        );
+        assert!(!directory.path().join("outside").exists());
+    }
 }

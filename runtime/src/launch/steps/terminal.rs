@@ -59,6 +59,11 @@ pub(crate) fn install(stdio: &Stdio) -> Result<(), Failure> {
 
 /// The container's user may open /dev/stdout anew, which the kernel checks against the owner of the pipe or terminal.
 fn give(fd: BorrowedFd<'_>, uid: u32) -> Result<(), Failure> {
+    // The host's null device is everybody's.
+    let null = nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_rdev == nix::sys::stat::makedev(1, 3));
+    if null {
+        return Ok(());
+    }
     match fchown(fd, Some(Uid::from_raw(uid)), None::<Gid>) {
         // Not everything that can be a standard stream has an owner.
         Ok(()) | Err(Errno::EINVAL | Errno::EPERM | Errno::EROFS) => Ok(()),
