@@ -14,6 +14,8 @@ mod customs;
 mod decode;
 mod discovery;
 mod fields;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http;
 mod kinds;
 pub mod patch;

@@ -92,3 +92,14 @@ fn on_one_thread(verb: impl Future<Output = anyhow::Result<bool>>) -> anyhow::Re
     runtime.shutdown_background();
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Flags of all verbs share a line with the global ones: clap finds those that are taken twice.
+    #[test]
+    fn no_flag_is_taken_twice() {
+        Minikctl::command().debug_assert();
+    }
+}

@@ -17,6 +17,8 @@ mod config;
 mod cri;
 mod ctr;
 mod daemon;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod handlers;
 mod host;
 pub mod images;

@@ -74,6 +74,8 @@ pub(crate) use fairness::{Fairness, Seat};
 pub(crate) use get::handle as get_object;
 pub use limits::Limits;
 pub(crate) use limits::{Capacity, open_files, raise_open_files};
+#[cfg(fuzzing)]
+pub(crate) use params::Params;
 pub(crate) use patch::{Patch, handle as patch_object, is_apply};
 pub(crate) use respond::{failure, json, json_bytes, object as respond_object};
 pub use server::ServeError;

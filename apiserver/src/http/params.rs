@@ -64,7 +64,7 @@ pub(crate) struct Params {
 
 impl Params {
     /// Reads the query.
-    pub(super) fn parse(uri: &Uri) -> Result<Self, Status> {
+    pub(crate) fn parse(uri: &Uri) -> Result<Self, Status> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|error| Status::bad_request(format!("the query can't be read: {error}")))?;
         let mut params = Self::default();

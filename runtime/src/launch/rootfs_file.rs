@@ -5,12 +5,11 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 
 use super::steps::resolve;
 use crate::oci::Rootfs;
@@ -26,15 +25,15 @@ pub fn read(rootfs: &Rootfs, path: &str) -> io::Result<String> {
     let path = Path::new(path.trim_start_matches('/'));
     for layer in std::iter::once(&rootfs.upper).chain(&rootfs.lower) {
         let root = File::open(layer)?;
-        // Non-blocking: opening a named pipe would else wait for a writer.
-        let file = match resolve::open_with(root.as_fd(), path, OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
-            Ok(file) => File::from(file),
+        // Only named, not opened: an image may have a pipe there, which waits, or a device, which acts (a watchdog that has
+        // been opened resets the machine).
+        let found = match resolve::open(root.as_fd(), path) {
+            Ok(found) => File::from(found),
             Err(Errno::ENOENT) => continue,
-            // A whiteout is a device 0:0 that nobody can open: the file has been removed by this layer.
-            Err(Errno::ENXIO | Errno::ENODEV) => return Ok(String::new()),
             Err(errno) => return Err(errno.into()),
         };
-        let metadata = file.metadata()?;
+        let metadata = found.metadata()?;
+        // A whiteout: the file has been removed by this layer.
         if metadata.file_type().is_char_device() && metadata.rdev() == 0 {
             return Ok(String::new());
         }
@@ -45,6 +44,7 @@ pub fn read(rootfs: &Rootfs, path: &str) -> io::Result<String> {
             )));
         }
         let mut bytes = Vec::new();
+        let file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
         file.take(MAX_BYTES).read_to_end(&mut bytes)?;
         return Ok(String::from_utf8_lossy(&bytes).into_owned());
     }
@@ -94,5 +94,25 @@ mod tests {
         std::fs::remove_file(directory.path().join("1/etc/passwd")).expect("removed");
         nix::unistd::mkfifo(&directory.path().join("1/etc/passwd"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
         assert!(read(&rootfs, "/etc/passwd").is_err());
+    }
+
+    #[test]
+    fn a_device_in_the_place_of_a_file_is_not_opened() {
+        use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+        let (directory, rootfs) = layers();
+        // Opening a device that no driver has fails with another error than ours.
+        let passwd = directory.path().join("1/etc/passwd");
+        mknod(&passwd, SFlag::S_IFCHR, Mode::S_IRWXU, makedev(240, 77)).expect("root, to make a device");
+        let error = read(&rootfs, "/etc/passwd").expect_err("a device");
+        assert!(error.to_string().contains("no plain, small file"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_not_read() {
+        let (directory, rootfs) = layers();
+        let file = File::create(directory.path().join("0/etc/passwd")).expect("made");
+        file.set_len(1 << 40).expect("a hole");
+        let error = read(&rootfs, "/etc/passwd").expect_err("too large");
+        assert!(error.to_string().contains("no plain, small file"), "{error}");
     }
 }

@@ -17,6 +17,7 @@ mod error;
 mod merged;
 mod rebase;
 mod record;
+pub(crate) mod removal;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trash;
@@ -436,7 +437,7 @@ fn throw(trash: &Trash, directory: &Path) -> Result<(), SnapshotError> {
     tracing::warn!(path = %directory.display(), %error, "can't be thrown into the trash, and is removed in its place");
     // The record goes first, durably: half a snapshot must never look whole after a power cut.
     record::delete_durably(directory)?;
-    fs::remove_dir_all(directory).map_err(failing("remove", directory))
+    removal::remove_path(directory).map_err(failing("remove", directory))
 }
 
 fn unknown(key: &str) -> SnapshotError {

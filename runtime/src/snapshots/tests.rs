@@ -296,3 +296,69 @@ fn the_writable_layer_has_the_images_root() {
         (0o751, 5, 6)
     );
 }
+
+/// A directory of the host with a file in it, and what a hostile layer upon an honest one did to it.
+fn hosts_directory_after(
+    base: impl FnOnce(&mut tar::Builder<Vec<u8>>),
+    top: impl FnOnce(&mut tar::Builder<Vec<u8>>, &str),
+) -> (Result<ChainId, SnapshotError>, Vec<String>, u64) {
+    let (_directory, snapshots) = store();
+    let host = tempfile::tempdir().expect("a temporary directory");
+    fs::write(host.path().join("secret"), "secret").expect("written");
+    let base = layer(&snapshots, None, base);
+    let path = host.path().to_str().expect("a plain path").to_owned();
+    let result = try_layer(&snapshots, Some(&base), |b| top(b, &path));
+    let names = fs::read_dir(host.path()).expect("readable");
+    let names = names.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned());
+    let links = fs::metadata(host.path().join("secret")).expect("it is there").nlink();
+    (result, names.collect(), links)
+}
+
+#[test]
+fn a_directory_that_moves_to_where_a_link_below_leads_never_leaves_the_layer() {
+    use tar::EntryType::{Regular, Symlink};
+    for file in ["cron/evil", "cron/sub/evil"] {
+        let (result, names, _) = hosts_directory_after(
+            |b| add(b, Symlink, "cron", "etc/cron.d", ""),
+            |b, host| {
+                add(b, Symlink, "etc", host, "");
+                add(b, Regular, file, "", "* * * * * root evil");
+            },
+        );
+        assert_eq!(names, ["secret"], "{file}");
+        let error = result.expect_err("a layer that doesn't fit");
+        let refused = matches!(&error, SnapshotError::Rebase(UnpackError::ParentIsNoDirectory { .. }));
+        assert!(refused, "{error}");
+    }
+    // The link itself is where the directory would go.
+    let (result, names, _) = hosts_directory_after(
+        |b| add(b, Symlink, "cron", "etc", ""),
+        |b, host| {
+            add(b, Symlink, "etc", host, "");
+            add(b, Regular, "cron/evil", "", "x");
+        },
+    );
+    assert_eq!((names, result.is_err()), (vec!["secret".to_owned()], true));
+}
+
+#[test]
+fn a_hard_link_to_a_layer_below_takes_nothing_of_the_host() {
+    use tar::EntryType::{Link, Regular, Symlink};
+    let (result, _, links) = hosts_directory_after(
+        |b| add(b, Regular, "base", "", "base"),
+        |b, host| {
+            add(b, Symlink, "door", host, "");
+            add(b, Link, "stolen", "door/secret", "");
+        },
+    );
+    assert_eq!((links, result.is_err()), (1, true), "the host's file is in no image");
+    // The directory of the link is exchanged for one that leads out, after the link has been read.
+    let (result, names, _) = hosts_directory_after(
+        |b| add(b, Regular, "bin/evil", "", "evil"),
+        |b, host| {
+            add(b, Link, "d/evil", "bin/evil", "");
+            add(b, Symlink, "d", host, "");
+        },
+    );
+    assert_eq!((names, result.is_err()), (vec!["secret".to_owned()], true));
+}

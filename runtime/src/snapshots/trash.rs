@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
+use super::removal;
 use crate::sys::priority;
 
 /// A directory whose content is being removed.
@@ -127,7 +128,7 @@ impl Emptying {
             let durable = make_durable(&batch);
             for thrown in batch {
                 let removed = match &durable {
-                    Ok(()) => remove(&thrown.path),
+                    Ok(()) => removal::remove_path(&thrown.path),
                     Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
                 };
                 if let Err(error) = removed {
@@ -151,18 +152,6 @@ fn make_durable(batch: &[Thrown]) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! What something takes on disk.
 
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::iter::Sum;
 use std::ops::AddAssign;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,23 +19,33 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Measures a directory and all in it, links not followed. What vanishes meanwhile counts nothing.
+    /// Measures a directory and all in it, links not followed. What vanishes meanwhile counts nothing, nor does what lies so
+    /// deep that no path leads there.
     pub(super) fn of_tree(path: &Path) -> io::Result<Self> {
-        let metadata = match fs::symlink_metadata(path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(error),
-        };
-        let mut usage = Self {
-            bytes: metadata.blocks() * 512,
-            inodes: 1,
-        };
-        if metadata.is_dir() {
-            for entry in fs::read_dir(path)? {
-                usage += Self::of_tree(&entry?.path())?;
+        let mut usage = Self::default();
+        // A container may nest directories deeper than this thread's stack is.
+        let mut left = vec![path.to_owned()];
+        while let Some(path) = left.pop() {
+            match Self::of_one(&path, &mut left) {
+                Ok(one) => usage += one,
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(usage)
+    }
+
+    fn of_one(path: &Path, left: &mut Vec<PathBuf>) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
+        if metadata.is_dir() {
+            for entry in fs::read_dir(path)? {
+                left.push(entry?.path());
+            }
+        }
+        Ok(Self {
+            bytes: metadata.blocks() * 512,
+            inodes: 1,
+        })
     }
 }
 

@@ -27,6 +27,8 @@ mod websocket_ports;
 
 pub use server::{Streaming, StreamingError};
 pub use session::{Backend, Outcome, Output, Session, Streams, TerminalSize};
+#[cfg(fuzzing)]
+pub use spdy::fuzz;
 pub use tokens::TooManySessions;
 
 #[cfg(test)]

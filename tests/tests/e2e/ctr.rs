@@ -140,10 +140,10 @@ fn images_are_tagged_saved_pushed_looked_at_and_pruned() {
     assert!(history.lines().count() > 1, "{history}");
 
     let name = format!("{}/team/app:1", registry.host());
-    let refused = world.minikctl(["image", "push", "app:1", "--as", &name]).fails();
+    let refused = world.minikctl(["image", "push", "app:1", &name]).fails();
     assert!(refused.contains("needs a login"), "{refused}");
     let login = format!("{USER}:{PASSWORD}");
-    let push = || world.minikctl(["image", "push", "app:1", "--quiet", "--as", &name, "--creds", &login]);
+    let push = || world.minikctl(["image", "push", "--quiet", "--creds", &login, "app:1", &name]);
     let digest = push().ok();
     assert!(digest.starts_with("sha256:"), "{digest}");
     assert_eq!(push().ok(), digest, "again, though all is there");

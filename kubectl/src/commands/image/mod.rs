@@ -53,7 +53,7 @@ pub enum ImageVerb {
     /// Send an image to a registry
     #[command(after_help = "Examples:
   sudo minikctl image push registry.example.com/team/app:1
-  sudo minikctl image push app:1 --as localhost:5000/app:1")]
+  sudo minikctl image push app:1 localhost:5000/app:1")]
     Push(out::Push),
     /// Give an image another name
     Tag(out::Tag),

@@ -19,7 +19,7 @@ pub struct Push {
     #[arg(value_name = "IMAGE")]
     image: String,
     /// Push it under this name instead.
-    #[arg(long = "as", value_name = "NAME")]
+    #[arg(value_name = "NAME")]
     name: Option<String>,
     /// USER:PASSWORD for the registry, in the place of the node's own logins.
     #[arg(long, value_name = "USER:PASSWORD")]

@@ -95,9 +95,11 @@ impl Applier {
     }
 
     fn directory(&mut self, parent: &Directory, name: &[u8], entry: &Entry) -> Result<(), UnpackError> {
+        let path = parent.path.join(name);
+        self.root.hold(&path)?;
         self.root.make(parent, name)?;
         set_owner_and_mode(parent, name, entry)?;
-        self.directory_times.insert(parent.path.join(name), entry.mtime);
+        self.directory_times.insert(path, entry.mtime);
         Ok(())
     }
 
@@ -204,6 +206,8 @@ impl Applier {
         };
         match made {
             Err(Errno::ENOENT) => {
+                self.root.hold(&path)?;
+                self.root.hold(&target)?;
                 let into_path = |path: &EntryPath| PathBuf::from(OsStr::from_bytes(path.as_bytes()));
                 self.unpacked.links_below.push(LinkBelow {
                     link: into_path(&path),

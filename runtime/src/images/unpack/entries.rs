@@ -64,6 +64,8 @@ pub(in crate::images) struct Entries<R> {
     padding: u64,
     last_path: String,
     seen: u64,
+    /// Of the extended headers of the entry that is being read: there may be any number of them.
+    extended_bytes: u64,
 }
 
 impl<R: Read> Entries<R> {
@@ -74,12 +76,14 @@ impl<R: Read> Entries<R> {
             padding: 0,
             last_path: String::new(),
             seen: 0,
+            extended_bytes: 0,
         }
     }
 
     /// The next entry, none at the end of the archive.
     pub(in crate::images) fn next(&mut self) -> Result<Option<Entry>, UnpackError> {
         let mut records = Records::default();
+        self.extended_bytes = 0;
         loop {
             self.skip_content()?;
             let Some(header) = self.header()? else {
@@ -283,6 +287,10 @@ impl<R: Read> Entries<R> {
                 }
                 numbers.push(number);
             }
+            // No number is as long as a block.
+            if text.len() >= block.len() && numbers.len() < needed {
+                return Err(self.broken("the map of a sparse file"));
+            }
         }
         let run = |pair: &[u64]| Run {
             offset: pair[0],
@@ -321,9 +329,10 @@ impl<R: Read> Entries<R> {
     }
 
     fn extended(&mut self, size: u64) -> Result<Vec<u8>, UnpackError> {
-        if size > limits::EXTENDED_HEADER_BYTES {
+        self.extended_bytes = self.extended_bytes.saturating_add(size);
+        if self.extended_bytes > limits::EXTENDED_HEADER_BYTES {
             return Err(UnpackError::Limit {
-                limit: "the length of an extended header (1 MiB)",
+                limit: "the length of an entry's extended headers (1 MiB)",
                 path: self.last_path.clone(),
             });
         }

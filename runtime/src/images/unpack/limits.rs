@@ -14,8 +14,8 @@ pub(super) const PATH_BYTES: usize = 4096;
 /// Bytes of one component: `NAME_MAX` of all file systems here.
 pub(super) const NAME_BYTES: usize = 255;
 
-/// Bytes of one extended header (PAX records, GNU long name), which is held in memory. Holds the extended attributes, each at
-/// most 64 KiB.
+/// Bytes of the extended headers of one entry (PAX records, GNU long names), which are held in memory. Holds the extended
+/// attributes, each at most 64 KiB.
 pub(super) const EXTENDED_HEADER_BYTES: u64 = 1 << 20;
 
 /// Data runs of one sparse file, held in memory.
@@ -23,3 +23,7 @@ pub(super) const SPARSE_RUNS: usize = 1 << 16;
 
 /// Symbolic links followed while finding a parent directory: the kernel's own limit.
 pub(super) const SYMBOLIC_LINKS: usize = 40;
+
+/// Bytes of the names of directories and of links to lower layers, which are remembered until the end of the layer. Two
+/// million directories have fewer.
+pub(super) const HELD_BYTES: usize = 256 << 20;

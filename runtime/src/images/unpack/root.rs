@@ -6,20 +6,18 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::CString;
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, mkdirat};
 
 use super::error::{UnpackError, applying, shown};
 use super::limits;
 use super::path::EntryPath;
+use crate::snapshots::removal;
 use crate::sys::xattr;
 
 /// overlayfs' mark on a directory that hides what is below it (Documentation/filesystems/overlayfs.rst).
@@ -73,6 +71,8 @@ pub(super) struct Root {
     last: Option<(EntryPath, Rc<Directory>)>,
     /// Directories that had to be there but have no entry (yet): their owner and mode are those of the layers below.
     implicit: BTreeSet<EntryPath>,
+    /// What the paths that are remembered take.
+    held_bytes: usize,
 }
 
 impl Root {
@@ -82,6 +82,7 @@ impl Root {
             fd,
             last: None,
             implicit: BTreeSet::from([EntryPath::parse(b"").expect("the root's path")]),
+            held_bytes: 0,
         })
     }
 
@@ -157,7 +158,8 @@ impl Root {
             rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
         };
         self.implicit.retain(|implicit| !is_gone_too(implicit));
-        remove_tree(&parent.fd, name).map_err(applying("remove what an earlier entry made at", path.as_bytes()))
+        removal::remove(parent.fd.as_fd(), name)
+            .map_err(applying("remove what an earlier entry made at", path.as_bytes()))
     }
 
     /// Opens a directory by its name in another.
@@ -179,19 +181,18 @@ impl Root {
     /// Name by name: follows this layer's own links without leaving the root, makes what is missing.
     fn walk(&mut self, path: &EntryPath, missing: Missing) -> Result<Option<Directory>, UnpackError> {
         let failed = || applying::<Errno>("open", path.as_bytes());
-        let mut stack = vec![Directory {
-            fd: self.fd.try_clone().map_err(applying("open", path.as_bytes()))?,
-            path: EntryPath::parse(b"").expect("the root's path"),
-        }];
+        let mut here = self.open_root()?;
         let mut names: VecDeque<Vec<u8>> = path.names().map(<[u8]>::to_vec).collect();
         let mut links_left = limits::SYMBOLIC_LINKS;
         while let Some(name) = names.pop_front() {
             if name == b".." {
                 // Only links have these. Above the root is the root, as for chroot.
-                stack.truncate((stack.len() - 1).max(1));
+                if let Some((parent, _)) = here.path.split() {
+                    let fd = self.open_plain(&parent)?.ok_or_else(|| failed()(Errno::ENOENT))?;
+                    here = Directory { fd, path: parent };
+                }
                 continue;
             }
-            let here = stack.last().expect("the root stays");
             match here.stat(&name).map_err(failed())? {
                 Some(stat) if is_directory(&stat) => {}
                 Some(stat) if SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFLNK => {
@@ -199,7 +200,7 @@ impl Root {
                     let target = readlinkat(&here.fd, name.as_slice()).map_err(failed())?;
                     let target = std::os::unix::ffi::OsStrExt::as_bytes(target.as_os_str());
                     if target.starts_with(b"/") {
-                        stack.truncate(1);
+                        here = self.open_root()?;
                     }
                     for part in target
                         .split(|b| *b == b'/')
@@ -217,16 +218,43 @@ impl Root {
                 }
                 _ if missing == Missing::GiveUp => return Ok(None),
                 // Missing, or a whiteout beneath which this layer has something new.
-                _ => self.make_implicit(here, &name)?,
+                _ => self.make_implicit(&here, &name)?,
             }
-            let here = stack.last().expect("the root stays");
-            stack.push(self.open_in(here, &name)?);
+            // Through links a path can become longer than any that an entry has.
+            if here.path.as_bytes().len() + 1 + name.len() > limits::PATH_BYTES {
+                return Err(UnpackError::Limit {
+                    limit: "the length of a path (4096 bytes)",
+                    path: shown(&path.as_bytes()[..path.as_bytes().len().min(200)]),
+                });
+            }
+            here = self.open_in(&here, &name)?;
         }
-        Ok(stack.pop())
+        Ok(Some(here))
+    }
+
+    fn open_root(&self) -> Result<Directory, UnpackError> {
+        Ok(Directory {
+            fd: self.fd.try_clone().map_err(applying("open", b"/"))?,
+            path: EntryPath::parse(b"").expect("the root's path"),
+        })
+    }
+
+    /// Counts a name that is made, and the memory that it takes until the layer is done: compressed, a layer of millions of
+    /// the longest names has a few megabytes.
+    pub(super) fn hold(&mut self, path: &EntryPath) -> Result<(), UnpackError> {
+        self.held_bytes += path.as_bytes().len();
+        if self.held_bytes > limits::HELD_BYTES {
+            return Err(UnpackError::Limit {
+                limit: "the length of all directories' and links' names together (256 MiB)",
+                path: shown(&path.as_bytes()[..path.as_bytes().len().min(200)]),
+            });
+        }
+        Ok(())
     }
 
     fn make_implicit(&mut self, parent: &Directory, name: &[u8]) -> Result<(), UnpackError> {
         let hides_lower = parent.stat(name).ok().flatten().is_some();
+        self.hold(&parent.path.join(name))?;
         self.make(parent, name)?;
         if !hides_lower {
             self.implicit.insert(parent.path.join(name));
@@ -242,26 +270,4 @@ pub(super) fn is_directory(stat: &FileStat) -> bool {
 /// overlayfs' whiteout: a character device 0:0.
 pub(super) fn is_whiteout(stat: &FileStat) -> bool {
     stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits() && stat.st_rdev == 0
-}
-
-fn remove_tree(parent: &OwnedFd, name: &[u8]) -> io::Result<()> {
-    match unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
-        Err(Errno::EISDIR) => {}
-        Err(Errno::ENOENT) => return Ok(()),
-        other => return Ok(other?),
-    }
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let directory = openat(parent, name, flags, Mode::empty())?;
-    debug_assert!(fstat(&directory).is_ok_and(|stat| is_directory(&stat)));
-    let mut names: Vec<Vec<u8>> = Vec::new();
-    for entry in Dir::from_fd(directory.try_clone()?)?.iter() {
-        let entry = entry?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            names.push(entry.file_name().to_bytes().to_vec());
-        }
-    }
-    for child in names {
-        remove_tree(&directory, &child)?;
-    }
-    Ok(unlinkat(parent, name, UnlinkatFlags::RemoveDir)?)
 }

@@ -393,6 +393,91 @@ fn limits_end_hostile_layers() {
 }
 
 #[test]
+fn what_an_entry_brings_along_is_limited_however_it_is_cut() {
+    let value = vec![b'x'; 60_000];
+    let mut layer = Layer::new();
+    for _ in 0..20 {
+        layer = layer.pax(&[("SCHILY.xattr.user.x", &value)]);
+    }
+    let error = layer.file("a", "").unpack().map(|_| ());
+    assert!(matches!(error, Err(UnpackError::Limit { .. })), "{error:?}");
+    // The next entry has its own measure.
+    let records: &[(&str, &[u8])] = &[("SCHILY.xattr.trusted.x", &value)];
+    let mut layer = Layer::new();
+    for name in ["a", "b", "c"] {
+        for _ in 0..10 {
+            layer = layer.pax(records);
+        }
+        layer = layer.file(name, "");
+    }
+    layer.unpack().expect("unpacked");
+}
+
+#[test]
+fn a_map_of_a_sparse_file_without_end_is_not_read_to_the_end() {
+    let records: &[(&str, &[u8])] = &[("GNU.sparse.major", b"1"), ("GNU.sparse.realsize", b"10")];
+    let error = Layer::new()
+        .pax(records)
+        .file("a", &"1".repeat(4096))
+        .unpack()
+        .map(|_| ());
+    assert!(matches!(error, Err(UnpackError::Format { .. })), "{error:?}");
+}
+
+#[test]
+fn links_make_no_path_longer_than_an_entry_could() {
+    let deep = vec!["n".repeat(255); 15].join("/");
+    let behind = format!("s/{deep}/f");
+    let error = Layer::new()
+        .pax(&[("linkpath", deep.as_bytes())])
+        .symlink("s", "")
+        .pax(&[("path", behind.as_bytes())])
+        .file("x", "")
+        .unpack()
+        .map(|_| ());
+    assert!(matches!(error, Err(UnpackError::Limit { .. })), "{error:?}");
+}
+
+#[test]
+fn dots_in_links_lead_to_the_parent_of_where_the_link_really_is() {
+    let (root, _) = Layer::new()
+        .symlink("a/b/up", "../c/../../d")
+        .directory("a/c/", 0o755)
+        .file("a/b/up/f", "x")
+        .unpack()
+        .expect("unpacked");
+    assert_eq!(text(&root, "d/f"), "x");
+}
+
+#[test]
+fn odd_numbers_and_names_are_errors_or_taken_as_they_are() {
+    for (key, value) in [
+        ("size", &b"18446744073709551615"[..]),
+        ("size", b"9223372036854775807"),
+        ("size", b"-1"),
+        ("uid", b"4294967296"),
+        ("mtime", b"-9223372036854775808.5"),
+        ("path", b"a\0b"),
+        ("path", b"../\xff"),
+    ] {
+        let unpacked = Layer::new().pax(&[(key, value)]).file("a", "x").unpack();
+        assert!(unpacked.is_err(), "{key}={}", String::from_utf8_lossy(value));
+    }
+    let mut huge = Layer::header(EntryType::Regular, "a", "", 0);
+    huge.as_mut_bytes()[124..136].copy_from_slice(&[0xff; 12]);
+    assert!(Layer::new().raw(huge, b"").unpack().is_err(), "a negative size");
+    let (root, unpacked) = Layer::new()
+        .pax(&[("path", b"\xff\xfe")])
+        .file("short", "x")
+        .hard_link("itself", "itself")
+        .unpack()
+        .expect("unpacked");
+    let name = std::ffi::OsStr::from_bytes(b"\xff\xfe");
+    assert_eq!(fs::read(at(&root, "").join(name)).expect("readable"), b"x");
+    assert_eq!(unpacked.links_below, []);
+}
+
+#[test]
 fn what_is_cut_or_garbled_is_an_error() {
     let whole = Layer::new().file("a", &"x".repeat(2000)).file("b", "y").bytes();
     for length in [100, 512, 1000, 2559, 2561, 3000] {

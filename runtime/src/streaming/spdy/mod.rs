@@ -12,3 +12,15 @@ pub(super) use frame::{FrameError, StreamId};
 
 #[cfg(test)]
 pub(super) mod test_client;
+
+/// Bytes of a client as frames, for a fuzzer: as they come, and cut in the middle.
+#[cfg(fuzzing)]
+pub fn fuzz(data: &[u8]) {
+    for cut in [data.len(), data.len() / 2] {
+        let mut decoder = frame::Decoder::new();
+        for part in [&data[..cut], &data[cut..]] {
+            decoder.buffer().extend_from_slice(part);
+            while let Ok(Some(_)) = decoder.next() {}
+        }
+    }
+}
