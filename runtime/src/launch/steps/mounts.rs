@@ -148,6 +148,11 @@ pub(crate) fn attach(root: BorrowedFd<'_>, mounts: &[MountPlan], sources: Vec<Op
             (MountPlan::Bind(_) | MountPlan::Layers(_), None) => unreachable!("each has been opened"),
         };
         let target = resolve::open_or_make(root, destination, missing).step("make mount point", destination)?;
+        if matches!(plan, MountPlan::New(new) if new.is_of_kernel()) {
+            // Whoever looks for /proc has to find the kernel's, whatever a link says later (CVE-2023-27561).
+            resolve::open_plain(root, destination, OFlag::O_PATH)
+                .step("mount on what has to be an ordinary directory", destination)?;
+        }
         move_mount(tree.as_fd(), target.as_fd()).step("mount", destination)?;
         if matches!(plan, MountPlan::New(new) if new.seal) {
             to_seal.push((tree, destination));

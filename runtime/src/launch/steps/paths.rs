@@ -1,6 +1,7 @@
 //! Kernel parameters, hidden and read-only paths, working directory.
 
 use std::ffi::CStr;
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 
@@ -9,13 +10,20 @@ use nix::fcntl::OFlag;
 
 use super::resolve::{self, Missing};
 use crate::launch::report::{Failure, InStep, Reporter};
-use crate::sys::mounts::{MountAttributes, attribute, mount_setattr, move_mount, new_mount, open_tree, open_tree_of};
+use crate::sys::mounts::{MountAttributes, attribute, mount_setattr, move_mount, new_mount, open_tree_of};
+
+/// What fails when an image brings its own /dev with something else in it.
+const NO_NULL: &str = "mask with /dev/null, which has to be the null device,";
 
 /// Writes kernel parameters through the container's own /proc, before it becomes read-only.
 pub(crate) fn sysctls(values: &[(PathBuf, String)]) -> Result<(), Failure> {
-    values
-        .iter()
-        .try_for_each(|(path, value)| std::fs::write(Path::new("/").join(path), value).step("set sysctl", path))
+    let root = resolve::current_root().step("open the root", "/")?;
+    values.iter().try_for_each(|(path, value)| {
+        let file = resolve::open_in_proc(root.as_fd(), path, OFlag::O_WRONLY).step("set sysctl", path)?;
+        std::fs::File::from(file)
+            .write_all(value.as_bytes())
+            .step("set sysctl", path)
+    })
 }
 
 /// Hides what would show or change the host: a file behind /dev/null, a directory behind an empty one.
@@ -25,7 +33,8 @@ pub(crate) fn mask(paths: &[PathBuf]) -> Result<(), Failure> {
         let cover = if resolve::is_directory(&target).step("mask", path)? {
             new_mount(c"tmpfs", &[(c"size", Some(c"0k"))], attribute::RDONLY).step("mask", path)?
         } else {
-            open_tree(c"/dev/null", false).step("mask", path)?
+            let null = resolve::null_device(OFlag::O_PATH).step(NO_NULL, path)?;
+            open_tree_of(null.as_fd(), false).step("mask", path)?
         };
         move_mount(cover.as_fd(), target.as_fd()).step("mask", path)?;
     }
