@@ -16,6 +16,9 @@ use super::digest::Digest;
 use crate::snapshots::durable::sync_parent;
 use crate::snapshots::trash::Trash;
 
+/// Above what manifests and configs may have, which are all that is read as a whole.
+const SMALL_BYTES: u64 = 16 << 20;
+
 #[derive(Debug)]
 pub(crate) struct Content {
     blobs: PathBuf,
@@ -66,14 +69,16 @@ impl Content {
         Ok(first == bytes)
     }
 
-    /// A small blob, verified again: a damaged disk must not change what runs.
+    /// A small blob, verified again: a damaged disk must not change what runs. A large one is none: a manifest may name a
+    /// layer of many gigabytes as its config.
     pub(crate) fn read(&self, digest: &Digest) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.path(digest)) {
-            Ok(bytes) if Digest::of(&bytes) == *digest => Ok(Some(bytes)),
-            Ok(_) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let file = match File::open(self.path(digest)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut bytes = Vec::new();
+        file.take(SMALL_BYTES).read_to_end(&mut bytes)?;
+        Ok((Digest::of(&bytes) == *digest).then_some(bytes))
     }
 
     /// Keeps bytes whose digest is known to be this one.

@@ -22,6 +22,10 @@ pub(crate) const TESTS: &[Test] = &[
         links_in_an_image_lead_nowhere_else,
     ),
     (
+        "the_kernels_files_are_where_no_image_puts_them",
+        the_kernels_files_are_where_no_image_puts_them,
+    ),
+    (
         "a_working_directory_outside_is_refused",
         a_working_directory_outside_is_refused,
     ),
@@ -178,6 +182,54 @@ fn links_in_an_image_lead_nowhere_else() {
     });
     assert!(!std::path::Path::new("/tmp/deep").exists());
     assert!(pod.bundle("c2").join("upper/tmp/deep/inside").exists());
+}
+
+fn the_kernels_files_are_where_no_image_puts_them() {
+    use std::os::unix::fs::symlink;
+    let without = |config: &mut Value, path: &str| {
+        let mounts = config["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| !mount["destination"].as_str().unwrap().starts_with(path));
+    };
+    let refused = |prepare: &dyn Fn(&std::path::Path), change: &dyn Fn(&mut Value), words: &str| {
+        let pod = Pod::new();
+        prepare(&pod.directory.path().join("layer"));
+        let started = pod.try_start("c1", &["sleep", "1000"], |config| change(config));
+        let error = started.map(|_| ()).expect_err(words).to_string();
+        assert!(error.contains(words), "{words}: {error}");
+    };
+    // A /proc that a link moves elsewhere (CVE-2019-19921, CVE-2023-27561).
+    let ordinary = "ordinary directory";
+    refused(&|layer| symlink("etc", layer.join("proc")).unwrap(), &|_| {}, ordinary);
+    refused(&|layer| symlink("/tmp", layer.join("sys")).unwrap(), &|_| {}, ordinary);
+    // A /proc of the image's own, which a kernel parameter would be written to (CVE-2019-16884, CVE-2025-52881).
+    let parameters = |layer: &std::path::Path| {
+        std::fs::create_dir_all(layer.join("proc/sys/net/ipv4")).unwrap();
+        std::fs::write(layer.join("proc/sys/net/ipv4/ip_forward"), "").unwrap();
+    };
+    let set = |config: &mut Value| {
+        without(config, "/proc");
+        config["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1"});
+    };
+    refused(&parameters, &set, "set sysctl");
+    // Another file in the place of the null device that hides others (CVE-2025-31133).
+    let null = |layer: &std::path::Path| {
+        std::fs::create_dir(layer.join("dev")).unwrap();
+        symlink("/proc/sys/kernel/core_pattern", layer.join("dev/null")).unwrap();
+    };
+    refused(&null, &|config| without(config, "/dev"), "null device");
+    // A terminal in the place of what is to be hidden (CVE-2025-52565).
+    let console = |layer: &std::path::Path| {
+        std::fs::create_dir_all(layer.join("dev/pts")).unwrap();
+        symlink("/proc/version", layer.join("dev/console")).unwrap();
+    };
+    let terminal = |config: &mut Value| {
+        without(config, "/dev/shm");
+        without(config, "/dev/mqueue");
+        let mounts = config["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| mount["destination"] != "/dev");
+        config["process"]["terminal"] = json!(true);
+    };
+    refused(&console, &terminal, "/dev/console");
 }
 
 fn a_working_directory_outside_is_refused() {

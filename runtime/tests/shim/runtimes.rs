@@ -13,7 +13,7 @@ const RUNTIMES: [&str; 3] = ["runc", "crun", "minirunc"];
 
 /// What doesn't hold for runtimes of others: words of our own errors, containers that die with their shim, a root
 /// filesystem that the host never sees, and steps that ours takes more care with.
-const OWN_ONLY: [&str; 12] = [
+const OWN_ONLY: [&str; 13] = [
     "a_failed_start_says_which_file_is_missing",
     "a_killed_shim_takes_its_containers_along",
     "shutdown_leaves_nothing",
@@ -23,6 +23,7 @@ const OWN_ONLY: [&str; 12] = [
     "devices_are_the_containers_own",
     "paths_are_hidden_and_read_only",
     "links_in_an_image_lead_nowhere_else",
+    "the_kernels_files_are_where_no_image_puts_them",
     "a_working_directory_outside_is_refused",
     "mounts_propagate_only_when_asked",
     "what_the_host_refuses_is_noted",

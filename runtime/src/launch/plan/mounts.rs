@@ -113,6 +113,12 @@ impl NewMountPlan {
     pub fn is_of_host(&self) -> bool {
         OF_HOST.contains(&self.filesystem.as_c_str())
     }
+
+    /// Whether it shows the kernel itself.
+    #[must_use]
+    pub fn is_of_kernel(&self) -> bool {
+        [c"proc", c"sysfs"].contains(&self.filesystem.as_c_str())
+    }
 }
 
 impl MountPlan {

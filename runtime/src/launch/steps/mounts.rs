@@ -201,7 +201,12 @@ pub(crate) fn attach(root: BorrowedFd<'_>, mounts: &[MountPlan], sources: Vec<Op
             (MountPlan::New(new), None) => (make(new)?, Missing::Directory),
             (MountPlan::Bind(_) | MountPlan::Layers(_), None) => unreachable!("each has been opened"),
         };
-        let target = mount_point(root, plan, missing)?;
+        let target = resolve::open_or_make(root, destination, missing).step("make mount point", destination)?;
+        if matches!(plan, MountPlan::New(new) if new.is_of_kernel()) {
+            // Whoever looks for /proc has to find the kernel's, whatever a link says later (CVE-2023-27561).
+            resolve::open_plain(root, destination, OFlag::O_PATH)
+                .step("mount on what has to be an ordinary directory", destination)?;
+        }
         if matches!(plan, MountPlan::New(new) if new.copy_up) {
             copy_up::copy(target.as_fd(), tree.as_fd()).step("copy up what is covered", destination)?;
         }
@@ -216,21 +221,6 @@ pub(crate) fn attach(root: BorrowedFd<'_>, mounts: &[MountPlan], sources: Vec<Op
     };
     let seal = |(tree, path): (OwnedFd, &Path)| set_attributes(&tree, &readonly, false).step("make read-only", path);
     to_seal.into_iter().try_for_each(seal)
-}
-
-/// Where proc and sysfs go, no link of the image's may lead elsewhere: what is written to /proc later has to arrive there
-/// (CVE-2019-16884, CVE-2019-19921).
-fn mount_point(root: BorrowedFd<'_>, plan: &MountPlan, missing: Missing) -> Result<OwnedFd, Failure> {
-    let destination = plan.destination();
-    let of_kernel = |new: &NewMountPlan| [c"proc", c"sysfs"].contains(&new.filesystem.as_c_str());
-    if matches!(plan, MountPlan::New(new) if of_kernel(new)) && resolve::has_link(root, destination) {
-        return Err(Failure::new(
-            "make mount point",
-            destination.to_string_lossy(),
-            Errno::ELOOP,
-        ));
-    }
-    resolve::open_or_make(root, destination, missing).step("make mount point", destination)
 }
 
 fn make(new: &NewMountPlan) -> Result<OwnedFd, Failure> {

@@ -1,7 +1,7 @@
 //! Kernel parameters, hidden and read-only paths, working directory.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -10,13 +10,18 @@ use nix::fcntl::OFlag;
 use super::resolve::{self, Missing};
 use crate::launch::plan::ProcessPlan;
 use crate::launch::report::{Failure, InStep, Reporter};
-use crate::sys::mounts::{MountAttributes, attribute, mount_setattr, move_mount, new_mount, open_tree, open_tree_of};
+use crate::sys::mounts::{MountAttributes, attribute, mount_setattr, move_mount, new_mount, open_tree_of};
+
+/// What fails when an image brings its own /dev with something else in it.
+const NO_NULL: &str = "mask with /dev/null, which has to be the null device,";
 
 /// Writes kernel parameters through the container's own /proc, before it becomes read-only.
 pub(crate) fn sysctls(values: &[(PathBuf, String)]) -> Result<(), Failure> {
-    values
-        .iter()
-        .try_for_each(|(path, value)| write_to_proc(path, value).step("set sysctl", path))
+    let root = resolve::current_root().step("open the root", "/")?;
+    values.iter().try_for_each(|(path, value)| {
+        let file = resolve::open_in_proc(root.as_fd(), path, OFlag::O_WRONLY).step("set sysctl", path)?;
+        write_whole(file, value).step("set sysctl", path)
+    })
 }
 
 /// Has execve change the process's AppArmor profile or SELinux label.
@@ -24,25 +29,34 @@ pub(crate) fn label(process: &ProcessPlan) -> Result<(), Failure> {
     let (profile, label) = &process.labels;
     if let Some(profile) = profile {
         let exec = format!("exec {profile}");
-        write_to_proc(Path::new("proc/self/attr/apparmor/exec"), &exec)
-            .or_else(|_| write_to_proc(Path::new("proc/self/attr/exec"), &exec))
+        write_to_own("apparmor/exec", &exec)
+            .or_else(|_| write_to_own("exec", &exec))
             .step("set AppArmor profile (is AppArmor in this kernel?)", profile)?;
     }
     match label {
-        Some(label) => write_to_proc(Path::new("proc/self/attr/exec"), label)
-            .step("set SELinux label (is SELinux in this kernel?)", label),
+        Some(label) => write_to_own("exec", label).step("set SELinux label (is SELinux in this kernel?)", label),
         None => Ok(()),
     }
 }
 
-/// Writes a file of the kernel's, and no other that an image or a volume has put in its way (CVE-2025-52881).
-fn write_to_proc(path: &Path, value: &str) -> Result<(), Errno> {
+/// Writes an attribute of this process, in the kernel's own file and no other (CVE-2025-52881).
+fn write_to_own(attribute: &str, value: &str) -> Result<(), Errno> {
     let root = resolve::current_root()?;
-    // `self` is a link within /proc, and the container's root is where links end.
-    let file = resolve::open_with(root.as_fd(), path, OFlag::O_WRONLY)?;
-    if nix::sys::statfs::fstatfs(&file)?.filesystem_type() != nix::sys::statfs::PROC_SUPER_MAGIC {
-        return Err(Errno::EXDEV);
-    }
+    // By its number: `self` is a link.
+    let path = Path::new("proc")
+        .join(process_number(root.as_fd())?)
+        .join("attr")
+        .join(attribute);
+    write_whole(resolve::open_in_proc(root.as_fd(), &path, OFlag::O_WRONLY)?, value)
+}
+
+/// This process as its /proc numbers it.
+fn process_number(root: BorrowedFd<'_>) -> Result<PathBuf, Errno> {
+    nix::fcntl::readlinkat(root, "proc/self").map(PathBuf::from)
+}
+
+/// In one write: the kernel takes the value as it comes.
+fn write_whole(file: OwnedFd, value: &str) -> Result<(), Errno> {
     nix::unistd::write(&file, value.as_bytes()).map(drop)
 }
 
@@ -53,23 +67,12 @@ pub(crate) fn mask(paths: &[PathBuf]) -> Result<(), Failure> {
         let cover = if resolve::is_directory(&target).step("mask", path)? {
             new_mount(c"tmpfs", &[(c"size", Some(c"0k"))], attribute::RDONLY).step("mask", path)?
         } else {
-            null_device().step("mask with /dev/null", path)?
+            let null = resolve::null_device(OFlag::O_PATH).step(NO_NULL, path)?;
+            open_tree_of(null.as_fd(), false).step("mask", path)?
         };
         move_mount(cover.as_fd(), target.as_fd()).step("mask", path)?;
     }
     Ok(())
-}
-
-/// The container's /dev/null, when it is the device: an image may have something else there (CVE-2025-31133).
-fn null_device() -> Result<OwnedFd, Errno> {
-    let tree = open_tree(c"/dev/null", false)?;
-    let stat = nix::sys::stat::fstat(&tree)?;
-    let is_device = stat.st_mode & libc::S_IFMT == libc::S_IFCHR;
-    if is_device && stat.st_rdev == nix::sys::stat::makedev(1, 3) {
-        Ok(tree)
-    } else {
-        Err(Errno::ENODEV)
-    }
 }
 
 /// Makes paths read-only by mounting them, read-only, onto themselves.

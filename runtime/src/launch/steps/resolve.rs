@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
-use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::stat::{Mode, makedev, mkdirat};
 
 /// What to make when a mount's destination isn't there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +41,37 @@ pub(crate) fn open_with(root: BorrowedFd<'_>, path: &Path, flags: OFlag) -> Resu
     }
 }
 
-/// Whether a symbolic link stands anywhere in `path`.
-pub(crate) fn has_link(root: BorrowedFd<'_>, path: &Path) -> bool {
-    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS;
-    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve);
-    openat2(root, path, how).map(drop) == Err(Errno::ELOOP)
+/// Opens what stands at `path` itself, on a way without any link: ELOOP where there is one.
+pub(crate) fn open_plain(root: BorrowedFd<'_>, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC);
+    openat2(
+        root,
+        path,
+        how.resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS),
+    )
+}
+
+/// Opens a file of the procfs at /proc. Of anything else there nothing is opened: a write would change who knows what
+/// (CVE-2019-16884, CVE-2025-52881).
+pub(crate) fn open_in_proc(root: BorrowedFd<'_>, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let file = open_plain(root, path, flags)?;
+    match nix::sys::statfs::fstatfs(&file)?.filesystem_type() {
+        nix::sys::statfs::PROC_SUPER_MAGIC => Ok(file),
+        _ => Err(Errno::EMEDIUMTYPE),
+    }
+}
+
+/// Opens the container's null device, and nothing else that an image or a container has put there: a link to a file of the
+/// kernel would take the place of a stream, or of what is to be hidden (CVE-2025-31133).
+pub(crate) fn null_device(flags: OFlag) -> Result<OwnedFd, Errno> {
+    let null = open_with(
+        current_root()?.as_fd(),
+        Path::new("dev/null"),
+        flags | OFlag::O_NOFOLLOW,
+    )?;
+    let stat = nix::sys::stat::fstat(&null)?;
+    let is_null = stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == makedev(1, 3);
+    if is_null { Ok(null) } else { Err(Errno::ENODEV) }
 }
 
 /// Opens what stands at `path`, making it and its parents when they aren't there.

@@ -27,7 +27,9 @@ pub(crate) fn allocate(size: (u16, u16), uid: u32, console: bool, reporter: Repo
     terminal::set_controlling(slave.as_fd()).step("set controlling terminal", "/dev/pts")?;
     if console {
         let at = Path::new("dev/console");
-        let target = resolve::open_or_make(root.as_fd(), at, Missing::File).step("make", "/dev/console")?;
+        resolve::open_or_make(root.as_fd(), at, Missing::File).step("make", "/dev/console")?;
+        // What hides paths comes later: a link must not make the terminal stand for one of them (CVE-2025-52565).
+        let target = resolve::open_plain(root.as_fd(), at, OFlag::O_PATH).step("bind", "/dev/console")?;
         let tree = open_tree_of(slave.as_fd(), false).step("bind", "/dev/console")?;
         move_mount(tree.as_fd(), target.as_fd()).step("bind", "/dev/console")?;
     }
@@ -44,14 +46,14 @@ pub(crate) fn give_away(stdio: &Stdio, uid: u32) -> Result<(), Failure> {
 
 /// Installs the streams given; a missing one becomes /dev/null.
 pub(crate) fn install(stdio: &Stdio) -> Result<(), Failure> {
-    let null = nix::fcntl::open(
-        "/dev/null",
-        OFlag::O_RDWR | OFlag::O_CLOEXEC,
-        nix::sys::stat::Mode::empty(),
-    );
-    let null = null.step("open", "/dev/null")?;
     for (number, stream) in (0..).zip([&stdio.stdin, &stdio.stdout, &stdio.stderr]) {
-        let fd = stream.as_ref().unwrap_or(&null);
+        let null;
+        let fd = if let Some(stream) = stream {
+            stream
+        } else {
+            null = resolve::null_device(OFlag::O_RDWR).step("open the null device", "/dev/null")?;
+            &null
+        };
         descriptors::install_stdio(fd.as_fd(), number).step("install stdio", number.to_string())?;
     }
     Ok(())
