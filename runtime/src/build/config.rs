@@ -47,6 +47,11 @@ impl Config {
         Value::Object(self.0.clone())
     }
 
+    /// What says what is run: all that later steps depend on, without times.
+    pub(super) fn part(&self) -> String {
+        self.0.get("config").map(Value::to_string).unwrap_or_default()
+    }
+
     pub(super) fn set_author(&mut self, author: &str) {
         self.0.insert("author".to_owned(), author.into());
     }
@@ -152,6 +157,20 @@ impl Config {
         }
     }
 
+    /// A base may tell less than its layers: then readers would take ours for its.
+    pub(super) fn fill_history(&mut self, layers: usize) {
+        let history = self.0.entry("history").or_insert_with(|| json!([]));
+        if !history.is_array() {
+            *history = json!([]);
+        }
+        let history = history.as_array_mut().expect("it was just made one");
+        let told = history
+            .iter()
+            .filter(|entry| entry["empty_layer"] != json!(true))
+            .count();
+        history.extend((told..layers).map(|_| json!({"created_by": "a layer of the base image"})));
+    }
+
     pub(super) fn finish(&mut self, created: &str, diff_ids: &[&str]) {
         self.0.insert("created".to_owned(), created.into());
         self.0
@@ -230,6 +249,18 @@ mod tests {
         assert_eq!(config.get("Labels"), Some(&json!({"l": "2"})));
         config.add_names("ExposedPorts", ports("80-81/UDP").expect("ports"));
         assert_eq!(config.get("ExposedPorts"), Some(&json!({"80/udp": {}, "81/udp": {}})));
+    }
+
+    #[test]
+    fn each_layer_of_a_base_has_its_place_in_the_history() {
+        let mut config = Config::of(json!({"history": [{"created_by": "a"}, {"empty_layer": true}]}));
+        config.fill_history(3);
+        config.add_history("1970-01-01T00:00:00Z", "RUN x", false);
+        let history = config.document()["history"].as_array().map(Vec::len);
+        assert_eq!(history, Some(5));
+        let mut lacking = Config::of(json!({}));
+        lacking.fill_history(1);
+        assert_eq!(lacking.document()["history"].as_array().map(Vec::len), Some(1));
     }
 
     #[test]

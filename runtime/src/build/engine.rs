@@ -306,8 +306,10 @@ impl Engine {
             let image = self.pulled(base).await?;
             let parts = self.images.parts(&image);
             let (layers, config) = parts.map_err(|error| with_code(Code::FailedPrecondition)(&error))?;
+            let mut config = Config::of(config);
+            config.fill_history(layers.len());
             Stage {
-                config: Config::of(config),
+                config,
                 layers,
                 chain: image.chain.clone(),
                 key: Digest::of(format!("1 {} {epoch}", image.id).as_bytes()),
@@ -345,7 +347,7 @@ impl Engine {
             Act::Run(_) => format!("{:?} {}", stage.arguments, self.request.network_none),
             Act::Copy(copy) => self.fingerprint(stage, copy).await?,
             Act::Arg(_) => String::new(),
-            _ => stage.config.document().to_string(),
+            _ => stage.config.part(),
         };
         let key = format!("{} {:?} {:?} {seen}", stage.key, stage.chain, step.act);
         stage.key = Digest::of(key.as_bytes());

@@ -2,9 +2,10 @@
 
 mod accounts;
 mod bad_input;
+mod build;
 mod clients;
-mod ctr;
 mod completion;
+mod ctr;
 mod daily;
 mod demo;
 mod garbage;
