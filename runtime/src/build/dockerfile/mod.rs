@@ -173,6 +173,17 @@ pub(super) fn read_trigger(trigger: &str) -> Result<Step, Wrong> {
 fn wrong(text: &str, error: &parse_dockerfile::Error) -> Wrong {
     let line = error.line().max(1);
     let what = format!("{error:#}");
+    let above = line
+        .checked_sub(2)
+        .and_then(|above| text.lines().nth(above))
+        .unwrap_or_default();
+    if above.contains("<<") {
+        // The parser takes a here-document only as the first word of a RUN.
+        return Wrong::new(
+            line - 1,
+            format!("{}: a here-document comes first: RUN <<EOF COMMAND", above.trim()),
+        );
+    }
     let word = what
         .strip_prefix("unknown instruction '")
         .and_then(|rest| rest.strip_suffix('\''));
@@ -273,13 +284,10 @@ fn act(instruction: &Instruction<'_>, text: &Text<'_>) -> Result<Act, Wrong> {
 
 fn run(it: &parse_dockerfile::RunInstruction<'_>, text: &Text<'_>) -> Act {
     let written = command(&it.arguments);
-    // A command that is nothing but here-documents is their text; else the shell gets all of it as it is written.
-    let only_documents = match &written {
-        Command::Shell(line) => line.split_whitespace().all(|word| word.starts_with("<<")),
-        Command::Exec(_) => false,
-    };
+    // A command that is nothing but a here-document is its text; else the shell gets all of it as it is written.
+    let only_document = matches!(&written, Command::Shell(rest) if rest.is_empty());
     let (command, script) = match (&it.arguments, it.here_docs.last()) {
-        (Parsed::Shell(line), Some(_)) if !only_documents => (Command::Shell(text.from(line.span.start)), None),
+        (Parsed::Shell(_), Some(_)) if !only_document => (Command::Shell(text.from_mark("<<")), None),
         (_, Some(_)) => {
             let script: String = it.here_docs.iter().map(|document| document.value.as_ref()).collect();
             (written, Some(script))

@@ -50,10 +50,10 @@ fn here_documents_are_scripts_and_files() {
         panic!("a run")
     };
     assert_eq!(run.script.as_deref(), Some("# not a comment\necho 1\n"));
-    let Act::Run(run) = act_of("RUN cat <<EOF > /x\nhello\nEOF\n") else {
+    let Act::Run(run) = act_of("RUN <<EOF cat > /x\nhello\nEOF\n") else {
         panic!("a run")
     };
-    assert_eq!(run.command, Command::Shell("cat <<EOF > /x\nhello\nEOF\n".to_owned()));
+    assert_eq!(run.command, Command::Shell("<<EOF cat > /x\nhello\nEOF\n".to_owned()));
     let Act::Copy(copy) = act_of("COPY <<'conf' /etc/\na=$b\nconf\n") else {
         panic!("a copy")
     };
@@ -90,6 +90,7 @@ fn what_is_wrong_has_a_line_and_a_hint() {
         ("FROM a\nENV A\n", 2, "A has no value: write A=VALUE"),
         ("FROM a\nCOPY x\n", 2, "at least two"),
         ("FROM a\nRUN x\n  && y\n", 3, "a line that goes on ends with \\"),
+        ("FROM a\nRUN cat <<EOF\nhello\nEOF\n", 2, "a here-document comes first"),
         ("FROM --fast a\n", 1, "FROM has no option --fast"),
         ("RUN true\n", 1, "FROM"),
         ("", 1, "FROM"),

@@ -45,6 +45,12 @@ impl<'a> Text<'a> {
         text.trim_end().to_owned() + "\n"
     }
 
+    /// What is written from a mark on.
+    pub(super) fn from_mark(&self, mark: &str) -> String {
+        let place = self.whole[self.start..self.end].find(mark).unwrap_or_default();
+        self.from(self.start + place)
+    }
+
     /// What the here-documents of a COPY are called.
     pub(super) fn here_document_names(&self) -> Vec<String> {
         let line = self.on_one_line();
