@@ -287,7 +287,7 @@ fn run(it: &parse_dockerfile::RunInstruction<'_>, text: &Text<'_>) -> Act {
     // A command that is nothing but a here-document is its text; else the shell gets all of it as it is written.
     let only_document = matches!(&written, Command::Shell(rest) if rest.is_empty());
     let (command, script) = match (&it.arguments, it.here_docs.last()) {
-        (Parsed::Shell(_), Some(_)) if !only_document => (Command::Shell(text.from_mark("<<")), None),
+        (Parsed::Shell(_), Some(_)) if !only_document => (Command::Shell(text.after_mark("<<")), None),
         (_, Some(_)) => {
             let script: String = it.here_docs.iter().map(|document| document.value.as_ref()).collect();
             (written, Some(script))

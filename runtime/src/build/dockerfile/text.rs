@@ -46,7 +46,7 @@ impl<'a> Text<'a> {
     }
 
     /// What is written from a mark on.
-    pub(super) fn from_mark(&self, mark: &str) -> String {
+    pub(super) fn after_mark(&self, mark: &str) -> String {
         let place = self.whole[self.start..self.end].find(mark).unwrap_or_default();
         self.from(self.start + place)
     }
