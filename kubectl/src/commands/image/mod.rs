@@ -34,7 +34,7 @@ pub enum ImageVerb {
   sudo minikctl image build -t app:1 .
   sudo minikctl image build -t app:1 -f deploy/Dockerfile --build-arg VERSION=2 .
   sudo minikctl image build -t app:1 --secret id=token,src=token.txt .")]
-    Build(build::Build),
+    Build(Box<build::Build>),
     /// Pull an image from its registry
     #[command(after_help = "Examples:
   sudo minikctl image pull nginx:stable
