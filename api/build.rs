@@ -3,7 +3,12 @@
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    const PROTOS: [&str; 3] = ["proto/runtime.proto", "proto/images.proto", "proto/containers.proto"];
+    const PROTOS: [&str; 4] = [
+        "proto/runtime.proto",
+        "proto/images.proto",
+        "proto/containers.proto",
+        "proto/build.proto",
+    ];
     for proto in PROTOS {
         println!("cargo:rerun-if-changed={proto}");
     }

@@ -2,8 +2,9 @@
 //!
 //! - [`kinds`]: the identities of the kinds that are served, [`path`]: their URLs, [`schema`]: their shapes;
 //! - [`object`], [`status`], [`field`], [`names`], [`selector`], [`quantity`]: the API machinery's own types and rules;
-//! - [`cri`], [`images`], [`containers`]: gRPC of the runtime; [`notify`], [`trace`]: what goes along between all of them.
+//! - [`cri`], [`images`], [`containers`], [`build`]: gRPC of the runtime; [`notify`], [`trace`]: what goes along between all of them.
 
+pub mod build;
 pub mod containers;
 pub mod cri;
 pub mod decoding;

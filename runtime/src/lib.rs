@@ -5,6 +5,7 @@
 //!                            │          └── shim/ (a process a pod) ──> launch/ ──> execve, or runc, crun … by handlers
 //!                            ├──> images/ ──> snapshots/                   pull, unpack, writable layers
 //!   ctr ────── gRPC ──────> ctr/ ──> shim/                                  containers without a pod
+//!   image build ─ gRPC ──> build/ ──> ctr/, images/                         steps of a Dockerfile in containers
 //!                            ├──> oci/                                     config.json
 //!                            └──> streaming/                               exec, attach, port-forward
 //!   state/ keeps a record of each sandbox and container; cgroup/ is limits and figures; sys/ is the kernel
@@ -12,6 +13,7 @@
 //!
 //! The daemon holds nothing that a running pod needs: it may be killed and started again at any moment.
 
+mod build;
 pub mod cgroup;
 mod config;
 mod cri;
@@ -34,5 +36,6 @@ pub mod streaming;
 pub mod sys;
 pub mod user_namespace;
 
+pub use build::name_matches;
 pub use config::Config;
 pub use run::{Error, run, undo};

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use minik_api::build::builder_server::BuilderServer;
 use minik_api::containers::containers_server::ContainersServer;
 use minik_api::cri::image_service_server::ImageServiceServer;
 use minik_api::cri::runtime_service_server::RuntimeServiceServer;
@@ -19,6 +20,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 
 use crate::Config;
+use crate::build::BuildService;
 use crate::cgroup::{self, CgroupError, CgroupPath};
 use crate::cri::{ContainerStreams, ImageServer, RuntimeServer, TraceLayer, remove_files};
 use crate::ctr::{self, ContainersService, Ctr};
@@ -110,6 +112,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
             streaming,
         )))
         .add_service(ImagesServer::new(ImagesService::new(daemon.images.clone())))
+        .add_service(BuilderServer::new(BuildService::new(Arc::clone(&daemon))))
         .add_service(ContainersServer::new(ContainersService::new(Arc::clone(&daemon))))
         .add_service(ImageServiceServer::new(ImageServer::new(Arc::clone(&daemon))))
         .serve_with_incoming(UnixListenerStream::new(listener));

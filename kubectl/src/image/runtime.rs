@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use hyper_util::rt::TokioIo;
+use minik_api::build::builder_client::BuilderClient;
 use minik_api::containers::containers_client::ContainersClient;
 use minik_api::cri::image_service_client::ImageServiceClient;
 use minik_api::cri::runtime_service_client::RuntimeServiceClient;
@@ -115,6 +116,12 @@ impl Runtime {
     #[must_use]
     pub fn containers(&self) -> ContainersClient<Channel> {
         ContainersClient::new(self.0.clone())
+    }
+
+    /// Images from Dockerfiles.
+    #[must_use]
+    pub fn builder(&self) -> BuilderClient<Channel> {
+        BuilderClient::new(self.0.clone())
     }
 
     /// Images beyond the CRI.

@@ -14,7 +14,8 @@ use super::spec::{self, Given};
 use super::{is_cri, task};
 use crate::cri::{Answer, signal_number, with_code};
 use crate::daemon::{Daemon, new_id, now_nanos};
-use crate::images::{Image, namespaces};
+use crate::images::digest::ChainId;
+use crate::images::namespaces;
 use crate::oci::{Rootfs, Users};
 
 /// Longest /etc/passwd or /etc/group that is read: an image's author decides what is in them.
@@ -43,7 +44,7 @@ pub(super) async fn create(daemon: &Arc<Daemon>, request: CreateRequest) -> Answ
     }
     let made = {
         let daemon = Arc::clone(daemon);
-        tokio::task::spawn_blocking(move || make(&daemon, &namespace, request, &image))
+        tokio::task::spawn_blocking(move || make(&daemon, &namespace, request, image.chain.as_ref(), &image.config))
     };
     let record = made.await.map_err(|error| Status::internal(error.to_string()))??;
     let key = record.snapshot_key();
@@ -67,11 +68,18 @@ pub(super) fn refuse_pods(namespace: &str) -> Answer<()> {
     Ok(())
 }
 
-fn make(daemon: &Daemon, namespace: &str, request: CreateRequest, image: &Image) -> Answer<CtrRecord> {
+/// The record of a container upon a stack of layers, its writable layer made. Blocks.
+pub(super) fn make(
+    daemon: &Daemon,
+    namespace: &str,
+    request: CreateRequest,
+    chain: Option<&ChainId>,
+    image: &ImageConfiguration,
+) -> Answer<CtrRecord> {
     let key = format!("{namespace}/{}", request.id);
-    let layers = daemon.images.snapshots().prepare(&key, image.chain.as_ref());
+    let layers = daemon.images.snapshots().prepare(&key, chain);
     let layers = layers.map_err(|error| with_code(Code::Unknown)(&error))?;
-    let record = fill(daemon, namespace, request, &image.config, &layers);
+    let record = fill(daemon, namespace, request, image, &layers);
     record.inspect_err(|_| remove_layer(daemon, &key))
 }
 
@@ -162,7 +170,7 @@ pub(super) async fn delete(daemon: &Arc<Daemon>, namespace: &str, name: &str, fo
     Ok(code)
 }
 
-fn remove_layer(daemon: &Daemon, key: &str) {
+pub(super) fn remove_layer(daemon: &Daemon, key: &str) {
     if let Err(error) = daemon.images.snapshots().remove(key) {
         tracing::warn!(snapshot = key, %error, "remove a container's writable layer");
     }

@@ -7,13 +7,14 @@
 //! ```
 //! Each is in a namespace, whose list of images it is made from. The CRI sees none of them; what pods consist of is the
 //! namespace `k8s.io`, which is seen from here (`lookup`), joined, signalled and measured, but made and removed by the kubelet
-//! alone.
+//! alone. `foreground` is the same for a command of the runtime's own, a step of an image's build.
 //!
 //! A task has a shim as a pod has: it survives the daemon, and `recover` finds it again. Its network is a namespace with
 //! nothing but lo, or the node's; there is no pod, so no address and no name either.
 
 mod create;
 mod events;
+mod foreground;
 mod inspect;
 mod join;
 mod lookup;
@@ -31,6 +32,7 @@ use crate::images::namespaces::CRI;
 use crate::state::{StateError, Store};
 
 pub(crate) use events::Events;
+pub(crate) use foreground::Foreground;
 pub(crate) use record::CtrRecord;
 pub(crate) use recover::{recover, stop_all};
 pub(crate) use service::ContainersService;

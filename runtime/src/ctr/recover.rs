@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::record::Task;
-use super::task;
+use super::{foreground, task};
 use crate::daemon::Daemon;
 use crate::shim::{Shim, ShimError};
 use crate::state::Entry;
@@ -33,6 +33,12 @@ pub(crate) async fn recover(daemon: &Arc<Daemon>) {
             }
             // Its shim may live still, and is told to end when the task is deleted.
             Some(Task::Stopped { .. }) | None => {}
+        }
+        if record.namespace == crate::build::NAMESPACE {
+            // Whoever waited for it is gone.
+            if let Err(status) = foreground::remove(daemon, &entry).await {
+                tracing::warn!(container = %record.name, error = status.message(), "remove a step of a build");
+            }
         }
     }
     remove_layers(daemon);

@@ -23,7 +23,7 @@ struct Counts {
 }
 
 /// A pull or import is running as long as this lives.
-pub(super) struct Busy(Images);
+pub(crate) struct Busy(Images);
 
 impl Activity {
     pub(super) async fn begin(&self, images: Images) -> Busy {

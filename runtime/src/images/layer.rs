@@ -88,13 +88,16 @@ pub(super) async fn download(
 /// Unpacks a blob that is in the content store.
 pub(super) async fn unpack_stored(layer: &LayerPlan, destination: Destination) -> Result<Ready, LayerFailure> {
     let plan = layer.clone();
-    let worker = tokio::task::spawn_blocking(move || {
-        let file = File::open(destination.content.path(&plan.digest)).map_err(LayerFailure::Store)?;
-        consume(file, None, &plan, &destination)
-    });
+    let worker = tokio::task::spawn_blocking(move || unpack_kept(&plan, &destination));
     worker
         .await
         .expect("unpacking doesn't panic, and blocking threads are not aborted")
+}
+
+/// The same on this thread.
+pub(super) fn unpack_kept(layer: &LayerPlan, destination: &Destination) -> Result<Ready, LayerFailure> {
+    let file = File::open(destination.content.path(&layer.digest)).map_err(LayerFailure::Store)?;
+    consume(file, None, layer, destination)
 }
 
 fn consume(
@@ -144,7 +147,7 @@ fn consume(
 }
 
 /// By its first bytes, as docker and containerd do: media types of old images are wrong often enough.
-pub(super) fn decompressed<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub(crate) fn decompressed<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
     let first = input.fill_buf()?;
     Ok(if first.starts_with(&[0x1f, 0x8b]) {

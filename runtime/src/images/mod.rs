@@ -12,12 +12,14 @@
 //! - `import`: archives in a registry's place; `progress`: what watchers see
 //! - `namespaces`: lists of images that don't know each other, on the same blobs and layers; `listing`: what a list tells
 //! - `push`, `export`: the way back, from blobs to a registry or an archive
+//! - `compose`: images that are made here, layer by layer
 //!
 //! Nothing here knows the CRI or containers; a running container keeps its layers by its snapshot.
 
 mod assemble;
 mod busy;
 mod catalogue;
+pub(crate) mod compose;
 pub(crate) mod content;
 pub mod digest;
 pub mod error;
@@ -49,7 +51,8 @@ use tokio::sync::broadcast;
 
 use crate::snapshots::trash::Trash;
 use crate::snapshots::{SnapshotError, Snapshots, Usage};
-use busy::{Activity, Busy};
+use busy::Activity;
+pub(crate) use busy::Busy;
 pub use catalogue::Image;
 use catalogue::{Catalogue, Removal, Tagging};
 use content::Content;
@@ -58,6 +61,7 @@ pub use error::PullError;
 pub use export::ExportError;
 pub use import::{ImportError, SpoolError};
 use layer::Destination;
+pub(crate) use layer::decompressed;
 use locks::Locks;
 use namespaces::{InvalidNamespace, Namespaces};
 use platform::Platform;
@@ -337,7 +341,7 @@ impl Images {
     }
 
     /// Says that layers are being made which no image names yet.
-    async fn busy(&self) -> Busy {
+    pub(crate) async fn busy(&self) -> Busy {
         self.inner.activity.begin(self.clone()).await
     }
 

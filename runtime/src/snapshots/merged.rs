@@ -3,7 +3,7 @@
 //! Every directory on the way is looked at by its own name, so no symbolic link is ever followed on disk; `resolve` follows
 //! them in the merged view, as a process in the container would.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -18,9 +18,9 @@ const SYMBOLIC_LINKS: usize = 40;
 
 /// What is at a path: where it is on disk (of a directory, its topmost part).
 #[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) path: PathBuf,
-    pub(super) metadata: Metadata,
+pub(crate) struct Seen {
+    pub(crate) path: PathBuf,
+    pub(crate) metadata: Metadata,
 }
 
 /// Looks a path of plain names up; `lower` is topmost first.
@@ -73,6 +73,31 @@ fn child(parts: &[PathBuf], name: &OsStr) -> Option<(Seen, Vec<PathBuf>)> {
     seen.map(|seen| (seen, next))
 }
 
+/// Names in a directory, sorted; none if there is no directory at this path of plain names.
+pub(super) fn list(lower: &[PathBuf], path: &Path) -> io::Result<BTreeSet<OsString>> {
+    let mut parts: Vec<PathBuf> = lower.to_vec();
+    for name in path.components() {
+        match child(&parts, name.as_os_str()) {
+            Some((seen, below)) if seen.metadata.is_dir() => parts = below,
+            _ => return Ok(BTreeSet::new()),
+        }
+    }
+    let (mut names, mut gone) = (BTreeSet::new(), BTreeSet::new());
+    for part in &parts {
+        let mut gone_here = Vec::new();
+        for entry in fs::read_dir(part)? {
+            let (name, metadata) = entry.and_then(|entry| Ok((entry.file_name(), entry.metadata()?)))?;
+            if is_whiteout(&metadata) {
+                gone_here.push(name);
+            } else if !gone.contains(&name) {
+                names.insert(name);
+            }
+        }
+        gone.extend(gone_here);
+    }
+    Ok(names)
+}
+
 /// Where a path leads when symbolic links are followed, the last one too, all inside the stack. What doesn't exist stays as
 /// written. None when there are too many links.
 pub(super) fn resolve(lower: &[PathBuf], path: &Path) -> Option<PathBuf> {
@@ -113,7 +138,7 @@ pub(super) fn resolve(lower: &[PathBuf], path: &Path) -> Option<PathBuf> {
 }
 
 /// Attributes of a directory or file that are part of its content, not of overlayfs' bookkeeping.
-pub(super) fn attributes(path: &Path) -> std::io::Result<Vec<(CString, Vec<u8>)>> {
+pub(crate) fn attributes(path: &Path) -> std::io::Result<Vec<(CString, Vec<u8>)>> {
     let path = c_path(path);
     let mut attributes = Vec::new();
     for name in xattr::list(&path)?.split(|b| *b == 0).filter(|name| !name.is_empty()) {
@@ -128,7 +153,7 @@ pub(super) fn attributes(path: &Path) -> std::io::Result<Vec<(CString, Vec<u8>)>
     Ok(attributes)
 }
 
-pub(super) fn c_path(path: &Path) -> CString {
+pub(crate) fn c_path(path: &Path) -> CString {
     CString::new(path.as_os_str().to_owned().into_vec()).expect("paths from the kernel have no NUL")
 }
 
@@ -136,7 +161,7 @@ fn is_whiteout(metadata: &Metadata) -> bool {
     metadata.file_type().is_char_device() && metadata.rdev() == 0
 }
 
-pub(super) fn is_opaque(path: &Path) -> bool {
+pub(crate) fn is_opaque(path: &Path) -> bool {
     let value = xattr::get(&c_path(path), c"trusted.overlay.opaque");
     value.is_ok_and(|value| value.is_some_and(|value| OsStr::from_bytes(&value) == "y"))
 }

@@ -14,7 +14,7 @@
 
 pub(crate) mod durable;
 mod error;
-mod merged;
+pub(crate) mod merged;
 mod rebase;
 mod record;
 pub(crate) mod removal;
@@ -23,7 +23,8 @@ mod tests;
 pub(crate) mod trash;
 mod usage;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -60,6 +61,36 @@ impl Rootfs {
     /// # Errors
     /// The disk refuses.
     pub fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        merged::read(&self.lower, path, limit)
+    }
+}
+
+/// What a stack of layers shows, without a mount. Paths are relative to its root.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct View {
+    /// Topmost first.
+    pub(crate) lower: Vec<PathBuf>,
+}
+
+impl View {
+    /// Where a path leads when links are followed, all beneath the root; what isn't there stays as written. None when there
+    /// are too many links.
+    pub(crate) fn resolve(&self, path: &Path) -> Option<PathBuf> {
+        merged::resolve(&self.lower, path)
+    }
+
+    /// What is at a path that has no links on its way.
+    pub(crate) fn look_up(&self, path: &Path) -> Option<merged::Seen> {
+        merged::look_up(&self.lower, path)
+    }
+
+    /// Names in a directory that has no links on its way.
+    pub(crate) fn list(&self, path: &Path) -> io::Result<BTreeSet<OsString>> {
+        merged::list(&self.lower, path)
+    }
+
+    /// A small file, with links followed.
+    pub(crate) fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
         merged::read(&self.lower, path, limit)
     }
 }
@@ -189,6 +220,14 @@ impl Snapshots {
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
         self.state().containers.keys().cloned().collect()
+    }
+
+    /// What a stack shows; nothing without a layer.
+    pub(crate) fn view(&self, top: Option<&ChainId>) -> Result<View, SnapshotError> {
+        let lower = top.map(|top| self.lower(&self.state(), top)).transpose()?;
+        Ok(View {
+            lower: lower.unwrap_or_default(),
+        })
     }
 
     /// Whether the stack up to this layer is here.

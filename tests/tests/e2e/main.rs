@@ -2,6 +2,7 @@
 
 mod accounts;
 mod bad_input;
+mod build;
 mod clients;
 mod completion;
 mod ctr;

@@ -1,6 +1,7 @@
 //! `image`: the node's images, straight from the runtime. `out` is where they go, `about` what they say, `space` what they take.
 
 mod about;
+mod build;
 mod out;
 mod space;
 
@@ -28,6 +29,12 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// The verbs of `image`.
 #[derive(Subcommand, Debug)]
 pub enum ImageVerb {
+    /// Build an image from a Dockerfile
+    #[command(after_help = "Examples:
+  sudo minikctl image build -t app:1 .
+  sudo minikctl image build -t app:1 -f deploy/Dockerfile --build-arg VERSION=2 .
+  sudo minikctl image build -t app:1 --secret id=token,src=token.txt .")]
+    Build(Box<build::Build>),
     /// Pull an image from its registry
     #[command(after_help = "Examples:
   sudo minikctl image pull nginx:stable
@@ -115,6 +122,7 @@ impl ImageVerb {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         let runtime = connect(global).await?;
         match self {
+            Self::Build(verb) => verb.run(&runtime).await,
             Self::Pull(verb) => verb.run(&runtime).await,
             Self::Ls(verb) => verb.run(&runtime).await,
             Self::Rm(verb) => verb.run(&runtime).await,
