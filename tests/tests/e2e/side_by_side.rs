@@ -99,15 +99,26 @@ impl Side {
             .filter(|line| !once.iter().any(|word| line.contains(word)))
             .map(|line| {
                 let line = line.replace(self.namespace, "NAMESPACE");
-                line.split(' ').map(without_age).collect::<Vec<_>>().join(" ")
+                without_ages(&line)
             })
             .collect()
     }
 }
 
-/// `5s` and `120ms` are another number each time.
-fn without_age(word: &str) -> &str {
+/// `5s`, `2m10s` and `120ms` are another number each time, and the room after them is another, too.
+fn without_ages(line: &str) -> String {
+    let mut words: Vec<&str> = Vec::new();
+    for word in line.split(' ') {
+        match word {
+            "" if words.last() == Some(&"AGE") => {}
+            word if is_age(word) => words.push("AGE"),
+            word => words.push(word),
+        }
+    }
+    words.join(" ")
+}
+
+fn is_age(word: &str) -> bool {
     let digits = word.strip_suffix("ms").or_else(|| word.strip_suffix('s')).unwrap_or("");
-    let is_age = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    if is_age { "AGE" } else { word }
+    digits.starts_with(|c: char| c.is_ascii_digit()) && digits.bytes().all(|b| b.is_ascii_digit() || b == b'm')
 }
