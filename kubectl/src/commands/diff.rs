@@ -18,7 +18,7 @@ use crate::apply;
 use crate::cli::Global;
 use crate::client::Session;
 use crate::commands::apply::prune::{self, Visited};
-use crate::commands::objects::{Files, Named, Selection, Wanted, finish};
+use crate::commands::objects::{Files, Named, finish};
 use crate::commands::target::query;
 use crate::failure::{self, Exit, Failure};
 use crate::print::{output, style, yaml};
@@ -88,13 +88,7 @@ impl Diff {
             bail!("must specify one of -f and -k: `minikctl diff -f FILE`");
         }
         let session = Session::open(global).await?;
-        let wanted = Wanted {
-            words: &[],
-            files: &self.files,
-            selection: &Selection::default(),
-            kind_is_enough: false,
-        };
-        let (found, errors) = wanted.find(&session).await?;
+        let (found, errors) = self.files.find(&session).await?;
         finish(errors)?;
         let selector = self.selector.as_deref().map(Labels::parse).transpose()?;
         let chosen = found.into_iter().filter(|named| {

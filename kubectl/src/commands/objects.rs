@@ -115,6 +115,22 @@ impl Named {
     }
 }
 
+impl Files {
+    /// Finds what the files name, in their order; what can't be found is told beside those that can.
+    ///
+    /// # Errors
+    /// As [`Wanted::find`].
+    pub async fn find(&self, session: &Session) -> anyhow::Result<(Vec<Named>, Vec<anyhow::Error>)> {
+        let wanted = Wanted {
+            words: &[],
+            files: self,
+            selection: &Selection::default(),
+            kind_is_enough: false,
+        };
+        wanted.find(session).await
+    }
+}
+
 /// What a user gave to say which objects.
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {

@@ -7,7 +7,7 @@ use anyhow::{anyhow, bail};
 use serde_json::Value;
 
 use crate::client::Session;
-use crate::commands::objects::{Files, Selection, Wanted, finish};
+use crate::commands::objects::{Files, finish};
 use crate::commands::workload;
 use crate::resources::{Resource, nearest, suggestion};
 
@@ -47,13 +47,7 @@ pub async fn of(
 /// # Errors
 /// When there are several, or it is not there.
 pub async fn in_files(session: &mut Session, files: &Files) -> anyhow::Result<(Resource, Value)> {
-    let wanted = Wanted {
-        words: &[],
-        files,
-        selection: &Selection::default(),
-        kind_is_enough: false,
-    };
-    let (mut found, errors) = wanted.find(session).await?;
+    let (mut found, errors) = files.find(session).await?;
     finish(errors)?;
     let Some(named) = found.pop().filter(|_| found.is_empty()) else {
         bail!("only a single object can be meant, and the files name several");

@@ -9,7 +9,7 @@ use crate::apply;
 use crate::cli::Global;
 use crate::client::Session;
 use crate::commands::create::{Validate, as_it_is};
-use crate::commands::objects::{Files, Named, Selection, Wanted, finish};
+use crate::commands::objects::{Files, Named, finish};
 use crate::commands::removing::Removing;
 use crate::commands::writing::{DryRun, Teller, Writing};
 use crate::failure::Failure;
@@ -57,13 +57,7 @@ impl Replace {
             bail!("--dry-run can not be used when --force is set");
         }
         let session = Session::open(global).await?;
-        let wanted = Wanted {
-            words: &[],
-            files: &self.files,
-            selection: &Selection::default(),
-            kind_is_enough: false,
-        };
-        let (found, mut errors) = wanted.find(&session).await?;
+        let (found, mut errors) = self.files.find(&session).await?;
         if found.is_empty() && errors.is_empty() {
             bail!("no objects passed to replace");
         }

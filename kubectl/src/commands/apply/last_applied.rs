@@ -110,13 +110,7 @@ impl SetLastApplied {
             filename: self.filename,
             recursive: false,
         };
-        let wanted = Wanted {
-            words: &[],
-            files: &files,
-            selection: &Selection::default(),
-            kind_is_enough: false,
-        };
-        let (found, errors) = wanted.find(&session).await?;
+        let (found, errors) = files.find(&session).await?;
         finish(errors)?;
         // Nothing is changed before it is known that all can be.
         let mut changes = Vec::new();

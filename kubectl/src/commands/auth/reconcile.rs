@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::Global;
 use crate::client::Session;
-use crate::commands::objects::{Files, Named, Selection, Wanted, finish};
+use crate::commands::objects::{Files, Named, finish};
 use crate::commands::removing::Removing;
 use crate::commands::writing::{DryRun, Teller, Writing};
 use crate::print::output::Output;
@@ -71,13 +71,7 @@ impl Reconcile {
             bail!("must specify one of -f and -k: `minikctl auth reconcile -f FILE`");
         }
         let session = Session::open(global).await?;
-        let wanted = Wanted {
-            words: &[],
-            files: &self.files,
-            selection: &Selection::default(),
-            kind_is_enough: false,
-        };
-        let (found, mut errors) = wanted.find(&session).await?;
+        let (found, mut errors) = self.files.find(&session).await?;
         let writing = Writing {
             dry_run: self.dry_run,
             output: self.output.clone(),
